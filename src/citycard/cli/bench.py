@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`citycard bench`: measure, beside a yardstick, and print the ratio."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from citycard.core.problem import declare
+
+BENCH_UNKNOWN = declare(
+    "BENCH_UNKNOWN",
+    "There is no benchmark called '{name}'; choose one of: {choices}.",
+    "没有名为“{name}”的基准测试，可选：{choices}。",
+)
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(help="Which benchmark; none lists them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Run one benchmark and print its figure, the yardstick's, and the ratio."""
+    from citycard.lab.bench import BENCHMARKS
+
+    if name is None:
+        for known, (what, _) in BENCHMARKS.items():
+            typer.echo(f"{known:12} {what}")
+        return
+    if name not in BENCHMARKS:
+        raise BENCH_UNKNOWN(name=name, choices=", ".join(BENCHMARKS))
+    result = BENCHMARKS[name][1]()
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), ensure_ascii=False))
+        return
+    typer.echo(f"{result.name}: {result.what}")
+    typer.echo(f"  figure     {result.figure:,.4g} {result.unit}")
+    typer.echo(f"  yardstick  {result.yardstick:,.4g} {result.unit}  ({result.yardstick_what})")
+    typer.echo(f"  ratio      {result.ratio:.2f}  ({result.ratio_means})")
+    for key, value in result.details.items():
+        typer.echo(f"  {key:10} {value}")
+    typer.echo(f"  took       {result.seconds:.1f} s")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench", help="Measure, beside a yardstick; no NAME lists the benchmarks.")(bench)

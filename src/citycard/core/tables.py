@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Declared tables: what the edges tell each other, as column, type and unit.
+
+The office and clearing are strangers; they exchange folders of these tables as CSV (UTF-8, header line,
+empty = null) with the table's version in a first comment line. The lake keeps the same columns as
+Parquet. Types: `int` (64 bit), `text`, `date` (YYYY-MM-DD), `moment` (YYYY-MM-DDTHH:MM:SS, scheme time),
+`flag` (0 or 1). Bytes travel as lower-case hex text.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, TextIO
+
+TYPES: Final = ("int", "text", "date", "moment", "flag")
+Row = dict[str, Any]
+
+
+class TableError(ValueError):
+    """A file is not the declared table; says file row, column and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name (ending in its unit where it has one), its type, and what it means."""
+
+    name: str
+    type: str
+    note: str = ""
+    null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its name, its version, its columns in order, and the columns that identify a row."""
+
+    name: str
+    version: int
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+    def write(self, rows: Iterable[Mapping[str, Any]], to: TextIO) -> int:
+        """Write rows as CSV with the version line and the header; returns how many."""
+        to.write(f"# {self.name} v{self.version}\n")
+        writer = csv.writer(to, lineterminator="\n")
+        writer.writerow(self.names)
+        count = 0
+        for row in rows:
+            writer.writerow([_to_text(column, row[column.name]) for column in self.columns])
+            count += 1
+        return count
+
+    def read(self, source: TextIO) -> Iterator[Row]:
+        """Yield rows with typed values; `TableError` on another table, version, column or value."""
+        title = source.readline().strip()
+        if title != f"# {self.name} v{self.version}":
+            raise TableError(f"expected '# {self.name} v{self.version}' on line 1, found {title[:60]!r}")
+        reader = csv.reader(source)
+        header = next(reader, [])
+        if header != self.names:
+            raise TableError(f"{self.name}: columns are {','.join(header)[:200]}, not {','.join(self.names)}")
+        for number, cells in enumerate(reader, start=3):
+            if len(cells) != len(self.columns):
+                raise TableError(f"{self.name} line {number}: {len(cells)} cells, {len(self.columns)} wanted")
+            yield {
+                c.name: _from_text(self, c, cell, number) for c, cell in zip(self.columns, cells, strict=True)
+            }
+
+
+def _to_text(column: Column, value: Any) -> str:
+    if value is None:
+        if not column.null:
+            raise TableError(f"column {column.name} may not be empty")
+        return ""
+    if column.type == "flag":
+        return "1" if value else "0"
+    if column.type == "moment":
+        return str(value.isoformat(timespec="seconds"))
+    return str(value)
+
+
+def _from_text(table: Table, column: Column, cell: str, line: int) -> Any:
+    if cell == "" and column.null:
+        return None
+    try:
+        if column.type == "int":
+            return int(cell)
+        if column.type == "date":
+            return date.fromisoformat(cell)
+        if column.type == "moment":
+            return datetime.fromisoformat(cell)
+        if column.type == "flag":
+            return {"0": False, "1": True}[cell]
+    except (ValueError, KeyError):
+        raise TableError(f"{table.name} line {line}, {column.name}: {cell!r} is no {column.type}") from None
+    return cell
+
+
+def _table(name: str, key: str, *columns: str, version: int = 1) -> Table:
+    """Columns as `name:type` or `name:type?` (may be empty), `#` starts a note."""
+    parsed = []
+    for column in columns:
+        spec, _, note = column.partition("#")
+        label, _, kind = spec.strip().partition(":")
+        assert kind.rstrip("?") in TYPES, column
+        parsed.append(Column(label, kind.rstrip("?"), note.strip(), kind.endswith("?")))
+    return Table(name, version, tuple(key.split()), tuple(parsed))
+
+
+# What clearing is told by the office before a run.
+PARTICIPANTS: Final = _table(
+    "participants", "participant",
+    "participant:text # 16 hex digits: the acquirer or issuer institution id",
+    "name_en:text", "name_zh:text",
+    "roles:text # space separated: issuer acquirer retailer scheme subsidy",
+    "active:flag",
+)  # fmt: skip
+TERMINALS: Final = _table(
+    "terminals", "terminal",
+    "terminal:text # 12 hex digits", "acquirer:text", "service:int", "line:int", "station:int", "active:flag",
+)  # fmt: skip
+CARDS: Final = _table(
+    "cards", "pan",
+    "pan:text # 20 digits", "issuer:text", "card_class:int",
+    "status:text # medium life: in_stock active lost blocked expired replaced refunded destroyed",
+    "personalised_fen:int # balance when the card left personalisation",
+)  # fmt: skip
+HOTLIST: Final = _table(
+    "hotlist", "pan listed_at",
+    "pan:text", "version:int # list version in which it first stood",
+    "reason:text", "listed_at:moment", "delisted_at:moment?",
+)  # fmt: skip
+LINES: Final = _table(
+    "lines", "line", "line:int", "operator:text # participant who runs it", "name_en:text", "name_zh:text"
+)
+CONTRACTS: Final = _table(
+    "contracts", "contract",
+    "contract:text # name of the row",
+    "service:int? # empty: any", "acquirer:text? # empty: any", "issuer:text? # empty: any",
+    "valid_from:date", "valid_until:date? # last day; empty: open",
+    "charge_bp:int # whole fee on the amount, in basis points, paid out of the acquirer's side",
+    "acquirer_bp:int # part of the amount the acquirer keeps of that fee",
+    "issuer_bp:int # part of the amount the issuer gets of that fee",
+    "concession_payer:text # acquirer | issuer | a participant id: who bears concessions",
+    "transfer_payer:text # the same for transfer discounts",
+)  # fmt: skip
+
+# What clearing answers after a run.
+VERDICTS: Final = _table(
+    "verdicts", "tap",
+    "tap:text # record id", "batch:text # digest of the raw batch", "position:int # index in the batch",
+    "verdict:text # accepted suspended rejected",
+    "reason:text # OK or a refusal code", "pan:text", "issuer:text", "acquirer:text", "terminal:text",
+    "service:int", "kind:int", "tapped_at:moment", "business_date:date", "counter:int",
+    "balance_before_fen:int", "amount_fen:int", "list_fen:int", "concession_fen:int", "transfer_fen:int",
+    "surcharge_fen:int", "card_class:int", "flags:int", "line:int", "station:int", "entry_line:int",
+    "entry_station:int", "entry_at:moment?", "hotlist_version:int", "settled_on:date # the run's date",
+)  # fmt: skip
+SHARES: Final = _table(
+    "shares", "tap participant cause",
+    "tap:text", "participant:text",
+    "cause:text # fare operator_share issuer_fee acquirer_fee scheme_fee concession transfer load",
+    "amount_fen:int # signed: + is owed to the participant; the rows of one tap add up to zero",
+)  # fmt: skip
+POSITIONS: Final = _table(
+    "positions", "participant",
+    "participant:text", "receivable_fen:int", "payable_fen:int",
+    "net_fen:int # receivable - payable; all add up to 0",
+)  # fmt: skip
+MOVEMENTS: Final = _table(
+    "movements", "pan kind",
+    "pan:text", "issuer:text", "kind:int # 1 purchases 2 loads", "taps:int", "amount_fen:int",
+    "last_counter:int", "last_balance_fen:int # after the newest accepted tap of that kind", "last_at:moment",
+)  # fmt: skip
+REVENUE: Final = _table(
+    "revenue", "participant service counterparty cause",
+    "participant:text", "service:int", "counterparty:text # issuer of the cards, or acquirer for an issuer",
+    "cause:text", "taps:int", "amount_fen:int",
+)  # fmt: skip
+TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS)
+FROM_CLEARING: Final = (VERDICTS, POSITIONS, MOVEMENTS, REVENUE)

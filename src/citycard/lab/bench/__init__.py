@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Benchmarks: each prints our figure beside a yardstick run in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from citycard.lab.bench.result import BenchResult
+
+
+def _tap(**options: int) -> BenchResult:
+    from citycard.lab.bench import tap
+
+    return tap.run(**options)
+
+
+BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {
+    "tap": ("our own code in one metro exit, the card's time excluded", _tap),
+}
+
+__all__ = ["BENCHMARKS", "BenchResult"]

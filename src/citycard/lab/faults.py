@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong in a city: torn cards, lost and repeated uploads, processes killed between two writes.
+
+Every fault is drawn from one seeded source, so that a seed names one city and its misfortunes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import httpx
+
+
+class Killed(BaseException):
+    """The process dies here: nothing after this line runs, as with SIGKILL.
+
+    Not an `Exception`, so that no handler in the code under test can survive its own death.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often each misfortune strikes, in per mille of its occasions."""
+
+    tear: int = 0
+    kill_terminal: int = 0
+    request_lost: int = 0
+    answer_lost: int = 0
+    repeated: int = 0
+    late_upload: int = 0
+    kill_clearing: int = 0
+    kill_office: int = 0
+
+
+CALM = Rates()
+ROUGH = Rates(
+    tear=60, kill_terminal=15, request_lost=80, answer_lost=80, repeated=100, late_upload=150,
+    kill_clearing=300, kill_office=40,
+)  # fmt: skip
+
+
+class Faults:
+    """Draws misfortunes; `counts` tells how many of each struck."""
+
+    def __init__(self, rates: Rates, random: Random) -> None:
+        self.rates = rates
+        self.random = random
+        self.counts: dict[str, int] = {}
+
+    def strikes(self, name: str) -> bool:
+        """Whether the named misfortune strikes now."""
+        rate: int = getattr(self.rates, name)
+        if not rate or self.random.randrange(1000) >= rate:
+            return False
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return True
+
+    def tear_step(self, steps: int) -> int | None:
+        """At which exchange of a conversation the card leaves the field, or None."""
+        return self.random.randrange(steps) if self.strikes("tear") else None
+
+
+class DeathTimer:
+    """Raises `Killed` when the given number of durable steps has been made; hand `step` to the store."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+
+    def arm(self, steps: int) -> None:
+        """Die at the step of this number, counted from now, the first being 0."""
+        self._left = steps
+
+    def disarm(self) -> None:
+        """Live on."""
+        self._left = None
+
+    def step(self, *_: object) -> None:
+        """One durable step is about to be made."""
+        if self._left is None:
+            return
+        if self._left == 0:
+            self._left = None
+            raise Killed
+        self._left -= 1
+
+
+class RoughNetwork(httpx.BaseTransport):
+    """A network that loses requests, loses answers and delivers requests twice."""
+
+    def __init__(
+        self, inner: httpx.BaseTransport, faults: Faults, counted: Callable[[], None] | None = None
+    ) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._counted = counted
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Deliver, or do not, or do twice."""
+        if self._faults.strikes("request_lost"):
+            raise httpx.ConnectTimeout("the request was lost on the way", request=request)
+        response = self._inner.handle_request(request)
+        if self._counted:
+            self._counted()
+        if self._faults.strikes("repeated"):
+            response.read()
+            response = self._inner.handle_request(request)
+        if self._faults.strikes("answer_lost"):
+            response.read()
+            raise httpx.ReadTimeout("the answer was lost on the way", request=request)
+        return response
