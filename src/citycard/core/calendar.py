@@ -41,7 +41,7 @@ class Calendar:
 
 def bcd_datetime(at: datetime) -> bytes:
     """Seven BCD bytes `YYYYMMDDhhmmss`."""
-    return bytes.fromhex(at.strftime("%Y%m%d%H%M%S"))
+    return bytes.fromhex(f"{at.year:04d}{at:%m%d%H%M%S}")  # %Y does not pad early years
 
 
 def from_bcd_datetime(raw: bytes) -> datetime | None:

@@ -79,8 +79,8 @@ class Suite(Protocol):
         """Transaction authorisation code under the card's TAC key (facts 2.4)."""
         ...
 
-    def message_mac(self, key: bytes, message: bytes, challenge: bytes) -> bytes:
-        """Secure-messaging MAC (facts 1.7); the challenge of 4 or 8 bytes becomes the IV."""
+    def message_mac(self, key: bytes, message: bytes, challenge: bytes, size: int = MAC_SIZE) -> bytes:
+        """Secure-messaging MAC (facts 1.7), its left `size` bytes; a challenge of 4 or 8 bytes is the IV."""
         ...
 
     def check_value(self, key: bytes) -> bytes:
@@ -114,13 +114,13 @@ class TripleDes:
     def tac(self, key: bytes, message: bytes) -> bytes:
         return self.session_mac(xor(key[:8], key[8:]), message)
 
-    def message_mac(self, key: bytes, message: bytes, challenge: bytes) -> bytes:
+    def message_mac(self, key: bytes, message: bytes, challenge: bytes, size: int = MAC_SIZE) -> bytes:
         """Retail MAC, ISO/IEC 9797-1 algorithm 3; an 8-byte key gives plain DES-CBC-MAC."""
         iv = modes.CBC(challenge.ljust(8, b"\x00"))
         last = _des(key[:8], iv).encryptor().update(pad80(message))[-8:]
         if len(key) == KEY_SIZE:
             last = _des(key[:8], ECB).encryptor().update(_des(key[8:], ECB).decryptor().update(last))
-        return last[:MAC_SIZE]
+        return last[:size]
 
     def check_value(self, key: bytes) -> bytes:
         return self.encrypt(key, bytes(8))[:3]
@@ -154,9 +154,9 @@ class Sm4:
         """Unverified profile: the whole 16-byte key, for there are no DES halves to fold."""
         return self.session_mac(key, message)
 
-    def message_mac(self, key: bytes, message: bytes, challenge: bytes) -> bytes:
+    def message_mac(self, key: bytes, message: bytes, challenge: bytes, size: int = MAC_SIZE) -> bytes:
         iv = modes.CBC(challenge.ljust(16, b"\x00"))
-        return Cipher(SM4(key), iv).encryptor().update(pad80(message, 16))[-16:-12]
+        return Cipher(SM4(key), iv).encryptor().update(pad80(message, 16))[-16:][:size]
 
     def check_value(self, key: bytes) -> bytes:
         return self.encrypt(key, bytes(16))[:3]

@@ -21,7 +21,7 @@ class LayoutError(ValueError):
 
 
 def _date_to_bcd(value: date | None) -> bytes:
-    return bytes(4) if value is None else bytes.fromhex(value.strftime("%Y%m%d"))
+    return bytes(4) if value is None else bytes.fromhex(f"{value.year:04d}{value:%m%d}")
 
 
 def _date_from_bcd(raw: bytes) -> date | None:

@@ -152,6 +152,11 @@ CONTRACTS: Final = _table(
     "concession_payer:text # acquirer | issuer | a participant id: who bears concessions",
     "transfer_payer:text # the same for transfer discounts",
 )  # fmt: skip
+TARIFFS: Final = _table(
+    "tariffs", "service version",
+    "service:int", "version:int # as tap records carry it", "valid_from:date",
+    "config:text # JSON of the service's configuration model: the grounds on which operators share a fare",
+)  # fmt: skip
 
 # What clearing answers after a run.
 VERDICTS: Final = _table(
@@ -185,5 +190,5 @@ REVENUE: Final = _table(
     "participant:text", "service:int", "counterparty:text # issuer of the cards, or acquirer for an issuer",
     "cause:text", "taps:int", "amount_fen:int",
 )  # fmt: skip
-TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS)
+TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS, TARIFFS)
 FROM_CLEARING: Final = (VERDICTS, POSITIONS, MOVEMENTS, REVENUE)

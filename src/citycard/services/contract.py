@@ -32,6 +32,7 @@ class CardClass:
     MILITARY: Final = 5
     FREE: Final = 0x10
     STAFF: Final = 0x11
+    FULL_FARE: Final = 0x12  # pays the list price: hired cards, business coach, cards of other cities
 
 
 @dataclass(frozen=True, slots=True)

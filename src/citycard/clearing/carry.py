@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves for the next: where each card and each terminal stands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import ibis
+
+from citycard.clearing import sources as s
+from citycard.clearing.chain import BEFORE, CARD, CLAIMS, LOADS
+from citycard.clearing.engine import Expression, Step
+from citycard.clearing.judge import JUDGED, REJECTED, SUSPENDED
+from citycard.clearing.verify import TAP_KEY
+from citycard.core.record import Kind
+
+STATE_COLUMNS: Final = tuple(s.STATE.arrow.names)
+
+
+def _settled(claims: Expression, judged: Expression) -> Expression:
+    """Holders of a counter that no longer wait: from now on they are the card's past."""
+    waiting = judged.filter(judged.original & (judged.verdict == SUSPENDED)).select(*TAP_KEY)
+    return claims.filter(~claims.reused).anti_join(waiting, TAP_KEY)
+
+
+def _touched(settled: Expression, before: Expression, settings: Expression) -> Expression:
+    """The intervals of known counters of the cards in question, joined where they meet.
+
+    A gap is closed as well once the window of the record above it has ended.
+    """
+    points = settled.select(
+        *CARD,
+        lo=settled.counter,
+        hi=settled.counter,
+        balance_fen=settled.after_fen,
+        last_at=settled.tapped_at,
+        opened_on=settled.business_date,
+    )
+    t = points.union(before.select(*STATE_COLUMNS)).cross_join(settings.select("oldest"))
+    order = {"group_by": [t.pan, t.kind], "order_by": [t.lo, t.hi]}
+    t = t.mutate(reached=t.hi.max().over(ibis.window(preceding=(None, 1), **order)))
+    first = (t.reached == -1) & (t.lo <= 1)
+    ended = t.opened_on.fill_null(t.oldest) < t.oldest
+    apart = t.reached.notnull() & (t.lo > t.reached + 1) & ~first & ~ended
+    t = t.mutate(apart=apart.fill_null(False).cast("int64"))
+    island = t.apart.sum().over(ibis.cumulative_window(group_by=[t.pan, t.kind], order_by=[t.lo, t.hi]))
+    t = t.mutate(island=island)
+    return (
+        t.group_by("pan", "kind", "island")
+        .aggregate(
+            bottom=t.lo.min(),
+            top=t.hi.max(),
+            balance_fen=t.balance_fen.argmax(t.hi),
+            last_at=t.last_at.max(),
+            opened_on=t.opened_on.min(),
+        )
+        .mutate(lo=ibis._.bottom, hi=ibis._.top)
+        .select(*STATE_COLUMNS)
+    )
+
+
+def _cards(state: Expression, touched: Expression) -> Expression:
+    """Every card's state: the carried one where nothing happened, the new one where something did."""
+    return state.anti_join(touched, CARD).select(*STATE_COLUMNS).union(touched.select(*STATE_COLUMNS))
+
+
+def _open_loads(
+    loads: Expression, open_loads: Expression, judged: Expression, cards: Expression, settings: Expression
+) -> Expression:
+    """Loads a purchase still to come may follow: all but those a window or more before the last purchase.
+
+    A load that waits itself is looked at in the next run anyway, so it is left out here.
+    """
+    columns = open_loads.columns
+    waiting = judged.filter(
+        judged.original & (judged.verdict == SUSPENDED) & (judged.kind == int(Kind.LOAD))
+    ).select("pan", counter=judged.counter.cast("int64"))
+    known = loads.select(*columns).anti_join(waiting, ["pan", "counter"])
+    rest = open_loads.anti_join(loads.select("pan").distinct(), "pan").select(*columns)
+    t = known.union(rest)
+    bought = (
+        cards.filter(cards.kind == int(Kind.PURCHASE))
+        .group_by("pan")
+        .aggregate(bought_at=cards.last_at.max())
+    )
+    t = t.left_join(bought, "pan").select(t, "bought_at").cross_join(settings.select("late_days"))
+    after = (t.bought_at.epoch_seconds() - t.loaded_at.epoch_seconds()).fill_null(0)
+    return t.filter(after <= t.late_days * 86400).select(*columns)
+
+
+def _sequences(judged: Expression, last: Expression) -> Expression:
+    """The newest record known of each terminal, rejected ones aside: they may be sent again, corrected."""
+    held = judged.filter(judged.original & (judged.verdict != REJECTED))
+    t = held.select("terminal_id", last_sequence=held.sequence).union(last)
+    return t.group_by("terminal_id").aggregate(last_sequence=t.last_sequence.max())
+
+
+SETTLED: Final = Step("settled", _settled, CLAIMS, JUDGED)
+TOUCHED: Final = Step("touched", _touched, SETTLED, BEFORE, s.SETTINGS)
+NEXT_CARDS: Final = Step("next_cards", _cards, s.STATE, TOUCHED)
+NEXT_LOADS: Final = Step("next_loads", _open_loads, LOADS, s.OPEN_LOADS, JUDGED, NEXT_CARDS, s.SETTINGS)
+NEXT_SEQUENCES: Final = Step("next_sequences", _sequences, JUDGED, s.LAST_SEQUENCES)
+STEPS: Final = (SETTLED, TOUCHED, NEXT_CARDS, NEXT_LOADS, NEXT_SEQUENCES)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A card's records held against each other: counters without gaps or repeats, balances that follow.
+
+A record whose TAC verifies is evidence of what the card did, even where it is not paid for. Records of a
+kind are in the order of the card's counter. The one whose counter was used before is rejected; the one
+whose predecessor is missing waits, and it alone: those after it have theirs. A purchase's balance before
+must be the balance after the purchase before it, or follow from it by loads; loads are matched by their
+balances like dominoes, because clocks of different terminals do not agree.
+
+What waits is looked at again in every run, and accepted when its window ends (the record that was missing
+could no longer be accepted): the TAC proves the debit, so the issuer, not the acquirer, has to explain it.
+`Rules.accept_unexplained` chooses otherwise for balances.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import ibis
+
+from citycard.clearing import sources as s
+from citycard.clearing.engine import Expression, Step
+from citycard.clearing.verify import STANDING, TAP_KEY
+from citycard.core.record import Kind
+from citycard.core.refusal import Reason
+
+CARD: Final = ("pan", "kind")
+
+
+def _claims(standing: Expression, state: Expression) -> Expression:
+    """Evidence with `reused`: whether another record holds its counter, in this run or before it."""
+    t = standing.filter(standing.evidence)
+    load = t.kind == int(Kind.LOAD)
+    after = load.ifelse(t.balance_before_fen + t.amount_fen, t.balance_before_fen - t.amount_fen)
+    t = t.mutate(kind=t.kind.cast("int64"), counter=t.counter.cast("int64"), after_fen=after)
+    same = ibis.window(
+        group_by=[t.pan, t.kind, t.counter],
+        order_by=[t.pooled.desc(), (t.reason_no != 0), t.tapped_at, t.terminal_id, t.sequence],
+    )
+    t = t.mutate(place=ibis.row_number().over(same))
+    used = t.filter(~t.pooled).inner_join(state, CARD)
+    used = used.filter(used.counter.between(used.lo, used.hi)).select(*TAP_KEY).distinct()
+    used = used.mutate(used=ibis.literal(True))
+    t = t.left_join(used, TAP_KEY).select(t, "used")
+    return t.select(
+        *TAP_KEY, *CARD, "counter", "balance_before_fen", "amount_fen", "after_fen", "tapped_at",
+        "business_date", "reason_no", "pooled", reused=(t.place > 0) | t.used.notnull(),
+    )  # fmt: skip
+
+
+def _before(claims: Expression, state: Expression, cards: Expression) -> Expression:
+    """Where each card in question stood: its carried state, or its balance when personalised."""
+    touched = claims.select(*CARD).distinct()
+    carried = state.semi_join(touched, CARD).select(*s.STATE.arrow.names)
+    fresh = touched.anti_join(state, CARD).inner_join(cards.select("pan", "personalised_fen"), "pan")
+    fresh = fresh.select(
+        *CARD,
+        lo=ibis.literal(-1, "int64"),
+        hi=ibis.literal(-1, "int64"),
+        balance_fen=fresh.personalised_fen,
+        last_at=ibis.null("timestamp(6)"),
+        opened_on=ibis.null("date"),
+    )
+    return carried.union(fresh)
+
+
+def _linked(claims: Expression, before: Expression) -> Expression:
+    """Each holder of a counter with `gap`, and for purchases `missing_fen`: what loads must explain."""
+    held = claims.filter(~claims.reused)
+    points = held.select(
+        *TAP_KEY, *CARD, "balance_before_fen", lo=held.counter, hi=held.counter, balance_fen=held.after_fen
+    )
+    old = before.select(
+        terminal_id=ibis.null("int64"),
+        sequence=ibis.null("int64"),
+        pan=before.pan,
+        kind=before.kind,
+        balance_before_fen=ibis.null("int64"),
+        lo=before.lo,
+        hi=before.hi,
+        balance_fen=before.balance_fen,
+    )
+    t = points.union(old)
+    order = {"group_by": [t.pan, t.kind], "order_by": [t.lo, t.hi]}
+    t = t.mutate(
+        reached=t.hi.max().over(ibis.window(preceding=(None, 1), **order)),
+        last=t.hi.lag().over(ibis.window(**order)),
+        last_fen=t.balance_fen.lag().over(ibis.window(**order)),
+    ).filter(ibis._.terminal_id.notnull())
+    first = (t.reached == -1) & (t.lo <= 1)  # chips count from 0 or from 1
+    gap = t.reached.notnull() & (t.lo > t.reached + 1) & ~first
+    follows = (t["last"] == t.reached) & ((t.lo == t.reached + 1) | first)
+    checked = follows.fill_null(False) & (t.kind == int(Kind.PURCHASE))
+    missing = checked.ifelse(t.balance_before_fen - t.last_fen, 0)
+    return t.select(
+        *TAP_KEY, "pan", "balance_before_fen", "last_fen", gap=gap.fill_null(False), missing_fen=missing
+    )
+
+
+def _loads(claims: Expression, open_loads: Expression) -> Expression:
+    """All loads that may explain a balance, with their number and running total per card."""
+    held = claims.filter(~claims.reused & (claims.kind == int(Kind.LOAD)))
+    new = held.select(
+        "pan",
+        "counter",
+        before_fen=held.balance_before_fen,
+        amount_fen=held.amount_fen,
+        loaded_at=held.tapped_at,
+    )
+    old = open_loads.semi_join(claims.select("pan").distinct(), "pan")
+    old = old.anti_join(new, ["pan", "counter"]).select(*new.columns)
+    t = new.union(old)
+    order = ibis.window(group_by=t.pan, order_by=t.counter)
+    running = t.amount_fen.sum().over(ibis.cumulative_window(group_by=t.pan, order_by=t.counter))
+    return t.mutate(number=ibis.row_number().over(order), running_fen=running.cast("int64"))
+
+
+def _explained(linked: Expression, loads: Expression) -> Expression:
+    """Purchases whose missing money is exactly a run of loads, from balance before to balance after."""
+    t = linked.filter(linked.missing_fen != 0)
+    first = loads.select(
+        "pan", "number", "counter", "before_fen", start_fen=loads.running_fen - loads.amount_fen
+    )
+    last = loads.select(
+        "pan",
+        last_number=loads.number,
+        last_counter=loads.counter,
+        end_fen=loads.running_fen,
+        reaches_fen=loads.before_fen + loads.amount_fen,
+    )
+    t = t.inner_join(first, ["pan", (t.last_fen == first.before_fen)])
+    t = t.inner_join(last, ["pan", (t.balance_before_fen == last.reaches_fen)])
+    t = t.filter(
+        (t.last_number >= t.number)
+        & (t.last_number - t.number == t.last_counter - t.counter)
+        & (t.end_fen - t.start_fen == t.missing_fen)
+    )
+    return t.select(*TAP_KEY).distinct().mutate(explained=ibis.literal(True))
+
+
+def _chained(
+    standing: Expression, claims: Expression, linked: Expression, explained: Expression, settings: Expression
+) -> Expression:
+    """Every tap with its reason after the card's other records had their say."""
+    used = claims.select(*TAP_KEY, "reused")
+    links = linked.select(*TAP_KEY, "gap", "missing_fen")
+    # a repeated delivery has the name of its original, so only originals are looked up
+    t = standing.mutate(named=standing.original.ifelse(standing.sequence, ibis.literal(-1, "int64")))
+    t = t.left_join(used, [t.terminal_id == used.terminal_id, t.named == used.sequence]).select(t, "reused")
+    t = t.left_join(links, [t.terminal_id == links.terminal_id, t.named == links.sequence])
+    t = t.select(*standing.columns, "named", "reused", "gap", "missing_fen")
+    t = t.left_join(explained, [t.terminal_id == explained.terminal_id, t.named == explained.sequence])
+    t = t.select(*standing.columns, "reused", "gap", "missing_fen", "explained").cross_join(settings)
+    over = t.business_date < t.oldest
+    unexplained = (t.missing_fen.fill_null(0) != 0) & t.explained.isnull()
+    reason = ibis.cases(
+        (t.reason_no != Reason.OK.number, t.reason_no),
+        (t.reused.fill_null(False), Reason.COUNTER_REUSED.number),
+        (unexplained & ~(over & t.accept_unexplained), Reason.BALANCE_MISMATCH.number),
+        (t.gap.fill_null(False) & ~over, Reason.COUNTER_GAP.number),
+        else_=Reason.OK.number,
+    )
+    return t.mutate(reason_no=reason.cast("int64"), over=over).select(*standing.columns, "over")
+
+
+CLAIMS: Final = Step("claims", _claims, STANDING, s.STATE)
+BEFORE: Final = Step("before", _before, CLAIMS, s.STATE, s.CARDS)
+LINKED: Final = Step("linked", _linked, CLAIMS, BEFORE)
+LOADS: Final = Step("loads", _loads, CLAIMS, s.OPEN_LOADS)
+EXPLAINED: Final = Step("explained", _explained, LINKED, LOADS)
+CHAINED: Final = Step("chained", _chained, STANDING, CLAIMS, LINKED, EXPLAINED, s.SETTINGS)
+STEPS: Final = (CLAIMS, BEFORE, LINKED, LOADS, EXPLAINED, CHAINED)

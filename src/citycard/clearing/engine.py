@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs declared steps: each is an Ibis expression over named tables, compiled once and kept as SQL.
+
+A `Step` is a pure function from tables to a table. The expression knows no engine; `DuckEngine` runs it in
+an in-memory DuckDB. Compiling costs a hundred times what running it over a small day does, so the SQL of
+each step is made once per process and nothing of a run (dates, limits, paths) is written into it: those
+come as the one-row table `settings`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import ibis
+import pyarrow as pa
+
+Expression = Any  # an Ibis table expression; Ibis carries no types
+Config = dict[str, str | bool | int | float | list[str]]
+MEMORY_SHARE: Final = "70%"  # of the machine, then DuckDB writes to the folder it is given
+
+
+class Source:
+    """A table from outside, by name and columns."""
+
+    def __init__(self, name: str, schema: pa.Schema) -> None:
+        self.name = name
+        self.arrow = schema
+
+    @cached_property
+    def table(self) -> Expression:
+        """The table as expressions name it."""
+        return ibis.table(ibis.Schema.from_pyarrow(self.arrow), name=self.name)
+
+
+class Step:
+    """A table made from others by a pure function on expressions."""
+
+    def __init__(self, name: str, make: Callable[..., Expression], *inputs: Source | Step) -> None:
+        self.name = name
+        self.inputs = inputs
+        self._make = make
+        self._sql: dict[str, str] = {}
+
+    @cached_property
+    def expression(self) -> Expression:
+        """The expression over the inputs' names."""
+        return self._make(*(source.table for source in self.inputs))
+
+    @cached_property
+    def table(self) -> Expression:
+        """The result as later steps name it."""
+        return ibis.table(self.expression.schema(), name=self.name)
+
+    def sql(self, dialect: str = "duckdb") -> str:
+        """The step as SQL of an engine, its columns in the types the expression promises.
+
+        Engines widen on their own (DuckDB adds up 64-bit numbers to 128), and Ibis believes they do not.
+        """
+        if dialect not in self._sql:
+            self._sql[dialect] = self._compile(dialect)
+        return self._sql[dialect]
+
+    def _compile(self, dialect: str) -> str:
+        inner = ibis.to_sql(self.expression, dialect=dialect)
+        quote = "`" if dialect == "pyspark" else '"'
+        columns = ", ".join(
+            f"CAST({quote}{name}{quote} AS {_type(kind)}) AS {quote}{name}{quote}"
+            for name, kind in self.table.schema().items()
+        )
+        return f"SELECT {columns} FROM ({inner}) AS made"
+
+
+def _type(kind: Expression) -> str:
+    """The SQL name of a column's type, the same in every engine."""
+    if kind.is_integer():
+        return "INT" if kind.nbytes <= 4 else "BIGINT"
+    names = {"string": "STRING", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
+    return names[type(kind).__name__.lower()]
+
+
+_shared: duckdb.DuckDBPyConnection | None = None
+_lock = threading.Lock()
+
+
+def _small_database() -> duckdb.DuckDBPyConnection:
+    """The process's one in-memory database, for days that fit in memory; each run has a cursor of its own."""
+    global _shared
+    with _lock:
+        if _shared is None:
+            _shared = duckdb.connect(":memory:", config={"threads": 1})
+        return _shared.cursor()
+
+
+class DuckEngine:
+    """One run's tables in DuckDB. Use as a context; leaving it forgets them all.
+
+    With a `spill` folder it gets a database of its own that writes there when memory runs short.
+    """
+
+    def __init__(self, spill: Path | None = None) -> None:
+        self._spill = spill
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> DuckEngine:
+        if self._spill is None:
+            self._connection = _small_database()
+        else:
+            config: Config = {"memory_limit": MEMORY_SHARE, "temp_directory": str(self._spill)}
+            self._connection = duckdb.connect(":memory:", config=config)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _db(self) -> duckdb.DuckDBPyConnection:
+        assert self._connection is not None, "the engine is not open"
+        return self._connection
+
+    def give(self, source: Source, table: pa.Table) -> None:
+        """Make a table known under its source's name; columns are brought into the declared order."""
+        self._db.register(source.name, table.select(source.arrow.names).cast(source.arrow))
+
+    def give_parquet(self, source: Source, paths: Sequence[Path]) -> None:
+        """Make Parquet files known as one table; none: an empty one."""
+        if not paths:
+            self.give(source, source.arrow.empty_table())
+            return
+        files = ", ".join(_quoted(path) for path in paths)
+        columns = ", ".join(f'"{name}"' for name in source.arrow.names)
+        self._db.execute(
+            f'CREATE OR REPLACE TEMP VIEW "{source.name}" AS '
+            f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning=false)"
+        )
+
+    def make(self, step: Step) -> None:
+        """Run a step and keep its result under its name."""
+        self._db.execute(f'CREATE TEMP TABLE "{step.name}" AS {step.sql()}')
+
+    def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
+        """A result as Arrow, in the given order."""
+        return self._db.sql(f'SELECT * FROM "{step.name}"{_ordered(order)}').to_arrow_table()
+
+    def stream(self, step: Step, order: Sequence[str], rows: int) -> pa.RecordBatchReader:
+        """A result as Arrow, `rows` at a time, in the given order."""
+        return self._db.sql(f'SELECT * FROM "{step.name}"{_ordered(order)}').to_arrow_reader(rows)
+
+    def write(
+        self, step: Step, path: Path, order: Sequence[str], where: dict[str, object] | None = None
+    ) -> None:
+        """A result, or its rows with certain values, as one Parquet file, in the given order."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tests = " AND ".join(f'"{name}" = {_literal(value)}' for name, value in (where or {}).items())
+        condition = f" WHERE {tests}" if tests else ""
+        self._db.execute(
+            f'COPY (SELECT * FROM "{step.name}"{condition}{_ordered(order)}) '
+            f"TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def _ordered(names: Sequence[str]) -> str:
+    return " ORDER BY " + ", ".join(f'"{name}"' for name in names) if names else ""
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

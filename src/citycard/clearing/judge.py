@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict on every tap: accepted, suspended or rejected, with its reason, its name and its rates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import ibis
+
+from citycard.clearing import sources as s
+from citycard.clearing.chain import CHAINED
+from citycard.clearing.engine import Expression, Step
+from citycard.clearing.rules import LOAD_SERVICE
+from citycard.core import tables
+from citycard.core.record import Kind
+from citycard.core.refusal import Reason
+
+ACCEPTED: Final = "accepted"
+SUSPENDED: Final = "suspended"
+REJECTED: Final = "rejected"
+SEQUENCE_DIGITS: Final = 10  # as `core.record.record_id` writes them
+DIGEST_DIGITS: Final = 16  # of a batch digest, enough to tell deliveries of one record apart
+RATE_KEY: Final = ("rate_service", "acquirer", "issuer", "business_date")
+RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in RATE_KEY)
+
+
+def _rated_by(t: Expression) -> Expression:
+    return (t.kind == int(Kind.LOAD)).ifelse(LOAD_SERVICE, t.service.cast("int64"))
+
+
+def _combinations(chained: Expression) -> Expression:
+    """The distinct combinations a contract must be found for."""
+    t = chained.filter(chained.reason_no == Reason.OK.number)
+    return t.mutate(rate_service=_rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
+
+
+def _judged(chained: Expression, rates: Expression, reasons: Expression, settings: Expression) -> Expression:
+    """Every tap of the run with verdict, reason and rates.
+
+    A record whose name was taken (or cannot be read) is called by its name, its batch and its place there,
+    so that each delivery has a verdict of its own and the original keeps the plain name.
+    """
+    t = chained.mutate(rate_service=_rated_by(chained).cast("int64"))
+    t = t.left_join(rates, RATE_KEY).select(t, *RATE_COLUMNS).cross_join(settings)
+    uncovered = (t.reason_no == Reason.OK.number) & t.contract.isnull()
+    t = t.mutate(reason_no=uncovered.ifelse(Reason.NO_CONTRACT.number, t.reason_no))
+    waits = ibis.or_(
+        (t.reason_no == Reason.FROM_THE_FUTURE.number) & (t.business_date <= t.farthest),
+        (t.reason_no == Reason.BALANCE_MISMATCH.number) & ~t.over,
+        t.reason_no == Reason.COUNTER_GAP.number,
+        t.reason_no == Reason.NO_CONTRACT.number,
+    )
+    verdict = ibis.cases((t.reason_no == Reason.OK.number, ACCEPTED), (waits, SUSPENDED), else_=REJECTED)
+    digits = ibis.literal("0" * SEQUENCE_DIGITS) + t.sequence.cast("string")
+    name = t.terminal + "-" + digits.right(SEQUENCE_DIGITS)
+    delivery = name + "~" + t.batch.left(DIGEST_DIGITS) + "." + t.position.cast("string")
+    t = t.mutate(verdict=verdict, tap=t.original.ifelse(name, delivery), settled_on=t.settle_on)
+    t = t.inner_join(reasons, "reason_no")
+    lake = [*tables.VERDICTS.names, *(n for n in chained.columns if n not in tables.VERDICTS.names)]
+    return t.select(*[n for n in lake if n != "over"], *RATE_COLUMNS)
+
+
+def _kept(judged: Expression) -> Expression:
+    """What the lake keeps of every tap: its verdict and all that a later run needs of it."""
+    return judged.drop("original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
+
+
+def _verdicts(kept: Expression) -> Expression:
+    """The declared table, its dates and moments written as text."""
+    text = {
+        "tapped_at": kept.tapped_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "entry_at": kept.entry_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "business_date": kept.business_date.strftime("%Y-%m-%d"),
+        "settled_on": kept.settled_on.strftime("%Y-%m-%d"),
+    }
+    return kept.mutate(**text).select(*tables.VERDICTS.names)
+
+
+def _tally(judged: Expression) -> Expression:
+    """Counts and money by verdict, reason and kind, and the partitions of the lake."""
+    return judged.group_by("verdict", "reason", "kind", "business_date").aggregate(
+        taps=judged.count(), amount_fen=judged.amount_fen.sum().cast("int64")
+    )
+
+
+COMBINATIONS: Final = Step("combinations", _combinations, CHAINED)
+JUDGED: Final = Step("judged", _judged, CHAINED, s.RATES, s.REASONS, s.SETTINGS)
+KEPT: Final = Step("kept", _kept, JUDGED)
+VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
+TALLY: Final = Step("tally", _tally, JUDGED)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where clearing keeps its data, and how a run begins and ends there without ever being half done.
+
+lake/raw/**/{digest}.ccb        batches as received, never changed
+lake/manifests/{date}.json      the batches of a run, frozen at its first start
+lake/staging/{date}/            a run at work; thrown away when it starts again
+lake/runs/{date}/               a finished run, put in place by one rename:
+    taps/verdict=V/business_date=D/part-0.parquet   every tap it judged; suspended: all that wait
+    shares.parquet  cards.parquet  open_loads.parquet  terminals.parquet
+    out/*.csv       statements/*       done.json: digests of inputs and outputs, and the report
+exchange/{date}/out, statements/{date}   the same out and statements, for the office and for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from citycard.clearing.problems import (
+    EARLIER_RUN_UNFINISHED,
+    LAKE_DAMAGED,
+    LATER_DATE_RUN,
+    RUN_IN_PROGRESS,
+)
+
+RAW_SUFFIX: Final = ".ccb"
+DONE: Final = "done.json"
+TIMING: Final = "timing.json"  # seconds differ from run to run, so they stay out of `done.json`
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """A received batch: its digest, and its file relative to the home folder."""
+
+    digest: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """The folders of one scheme's clearing."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The lake's folder."""
+        return self.home / "lake"
+
+    def staging(self, day: date) -> Path:
+        """Where a run works."""
+        return self.root / "staging" / day.isoformat()
+
+    def run_folder(self, day: date) -> Path:
+        """Where a finished run lies."""
+        return self.root / "runs" / day.isoformat()
+
+    def inputs(self, day: date) -> Path:
+        """Where the office puts the reference tables of a date."""
+        return self.home / "exchange" / day.isoformat() / "in"
+
+    def started(self) -> list[date]:
+        """Dates whose input is frozen, in order."""
+        return sorted(_date(path.stem) for path in (self.root / "manifests").glob("????-??-??.json"))
+
+    def finished(self) -> list[date]:
+        """Dates that are closed, in order."""
+        return sorted(_date(path.parent.name) for path in (self.root / "runs").glob(f"????-??-??/{DONE}"))
+
+    def may_run(self, day: date) -> None:
+        """Raise the problem why this date cannot be run now, if there is one."""
+        finished = set(self.finished())
+        for other in self.started():
+            if other > day:
+                raise LATER_DATE_RUN(date=day, later=other)
+            if other < day and other not in finished:
+                raise EARLIER_RUN_UNFINISHED(date=day, earlier=other)
+
+    def freeze(self, day: date) -> list[RawBatch]:
+        """The run's batches in order of digest: those of its manifest, written now if there is none yet."""
+        path = self.root / "manifests" / f"{day.isoformat()}.json"
+        if not path.exists():
+            batches = [vars_of(batch) for batch in self._unassigned()]
+            write_atomically(path, to_json({"date": day.isoformat(), "batches": batches}))
+        return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
+
+    def _unassigned(self) -> list[RawBatch]:
+        taken: set[str] = set()
+        for day in self.started():
+            manifest = json.loads((self.root / "manifests" / f"{day.isoformat()}.json").read_bytes())
+            taken.update(entry["digest"] for entry in manifest["batches"])
+        found: dict[str, str] = {}
+        for path in sorted((self.root / "raw").rglob(f"*{RAW_SUFFIX}")):
+            if path.stem not in taken:
+                found.setdefault(path.stem, path.relative_to(self.home).as_posix())
+        return [RawBatch(digest, found[digest]) for digest in sorted(found)]
+
+    def done(self, day: date) -> dict[str, Any] | None:
+        """The marker of a closed date, or None."""
+        path = self.run_folder(day) / DONE
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    def checked(self, day: date, *names: str) -> list[Path]:
+        """Files of a finished run whose path begins with one of the names; LAKE_DAMAGED if altered."""
+        marker = self.done(day)
+        assert marker is not None, f"{day} is not closed"
+        chosen = [name for name in marker["outputs"] if name.startswith(names)]
+        paths = []
+        for name in chosen:
+            path = self.run_folder(day) / name
+            if not path.exists() or digest_of(path) != marker["outputs"][name]:
+                raise LAKE_DAMAGED(path=path.relative_to(self.home), date=day, digest=marker["outputs"][name])
+            paths.append(path)
+        return paths
+
+    def fresh_staging(self, day: date) -> Path:
+        """An empty folder to work in."""
+        folder = self.staging(day)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def commit(self, day: date) -> None:
+        """Put a run's folder in place: the one rename that closes the date."""
+        target = self.run_folder(day)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sync_tree(self.staging(day))
+        os.replace(self.staging(day), target)
+        sync(target.parent)
+
+    def publish(self, day: date) -> None:
+        """Give office and people their copies; may be repeated."""
+        done = self.run_folder(day)
+        _mirror(done / "out", self.home / "exchange" / day.isoformat() / "out")
+        _mirror(done / "statements", self.home / "statements" / day.isoformat())
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep a second run out while this one works; RUN_IN_PROGRESS."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "clearing.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RUN_IN_PROGRESS(home=self.home) from None
+            yield
+
+
+def vars_of(batch: RawBatch) -> dict[str, str]:
+    """A batch as the manifest writes it."""
+    return {"digest": batch.digest, "path": batch.path}
+
+
+def to_json(value: object) -> bytes:
+    """JSON that is the same for the same value."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The file holds all of this or is as it was; durable when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Relative path to digest, of every file in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make a folder and all in it durable."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """The target folder holds the source's files; linked where it can be, each put in place whole."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        final = target / path.name
+        if final.exists() and (final.samefile(path) or digest_of(final) == digest_of(path)):
+            continue
+        partial = target / f".{path.name}.partial"
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(path, partial)
+        except OSError:
+            shutil.copyfile(path, partial)
+        os.replace(partial, final)
+
+
+def _date(text: str) -> date:
+    return date.fromisoformat(text)

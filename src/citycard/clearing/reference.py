@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference tables the office exports for a date, read and held against each other before a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from citycard.clearing.problems import INPUT_INVALID, INPUT_MISSING
+from citycard.core.money import BASIS
+from citycard.core.tables import (
+    CARDS,
+    CONTRACTS,
+    HOTLIST,
+    LINES,
+    PARTICIPANTS,
+    TARIFFS,
+    TERMINALS,
+    Row,
+    Table,
+    TableError,
+)
+
+ARROW_TYPES: Final = {
+    "int": pa.int64(),
+    "text": pa.string(),
+    "date": pa.date32(),
+    "moment": pa.timestamp("us"),
+    "flag": pa.int64(),
+}
+ROLE_SCHEME: Final = "scheme"
+OPTIONAL: Final = frozenset({TARIFFS.name})  # without it fares stay with the acquirer
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """A declared table's columns in Arrow's types."""
+    return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in table.columns])
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a run knows of the scheme: big tables as Arrow, small ones as rows."""
+
+    terminals: pa.Table
+    cards: pa.Table
+    hotlist: pa.Table
+    participants: list[Row]
+    contracts: list[Row]
+    operators: dict[int, str]  # who runs a line
+    tariffs: dict[tuple[int, int], Any]  # (service, version) -> configuration in plain values
+    scheme: str
+
+    @property
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Participant to its English and Chinese name."""
+        return {row["participant"]: (row["name_en"], row["name_zh"]) for row in self.participants}
+
+
+def read_reference(folder: Path, day: date) -> Reference:
+    """All tables of a folder; INPUT_MISSING, INPUT_INVALID (with file and reason)."""
+    rows = {table.name: _rows(folder, table, day) for table in (PARTICIPANTS, CONTRACTS, LINES, TARIFFS)}
+    reference = Reference(
+        terminals=_arrow(folder, TERMINALS, day),
+        cards=_arrow(folder, CARDS, day),
+        hotlist=_arrow(folder, HOTLIST, day),
+        participants=rows["participants"],
+        contracts=rows["contracts"],
+        operators={row["line"]: row["operator"] for row in rows["lines"]},
+        tariffs={(row["service"], row["version"]): _config(folder, row) for row in rows["tariffs"]},
+        scheme=_scheme(folder, rows["participants"]),
+    )
+    _check(folder, reference)
+    return reference
+
+
+def _scheme(folder: Path, participants: list[Row]) -> str:
+    found = [row["participant"] for row in participants if ROLE_SCHEME in row["roles"].split()]
+    if len(found) != 1:
+        raise INPUT_INVALID(
+            path=folder / "participants.csv",
+            why=f"{len(found)} participants have the role {ROLE_SCHEME}; exactly one keeps the rest of fees",
+        )
+    return str(found[0])
+
+
+def _config(folder: Path, row: Row) -> Any:
+    try:
+        return json.loads(row["config"])
+    except ValueError as fault:
+        why = f"the configuration of service {row['service']} version {row['version']} is no JSON: {fault}"
+        raise INPUT_INVALID(path=folder / "tariffs.csv", why=why) from None
+
+
+def _check(folder: Path, reference: Reference) -> None:
+    """Everyone who may be owed or owe money is a participant; rates make sense; keys are unique."""
+    known = {row["participant"] for row in reference.participants}
+
+    def needed(file: str, what: str, who: str) -> None:
+        if who not in known:
+            raise INPUT_INVALID(path=folder / file, why=f"{what} names {who}, who is no participant")
+
+    for acquirer in pc.unique(reference.terminals["acquirer"]).to_pylist():
+        needed("terminals.csv", "a terminal", acquirer)
+    for line, operator in reference.operators.items():
+        needed("lines.csv", f"line {line}", operator)
+    for row in reference.contracts:
+        for field, words in (
+            ("concession_payer", True),
+            ("transfer_payer", True),
+            ("acquirer", False),
+            ("issuer", False),
+        ):
+            if row[field] is not None and not (words and row[field] in ("acquirer", "issuer")):
+                needed("contracts.csv", f"contract {row['contract']}, {field},", row[field])
+        parts = (row["acquirer_bp"], row["issuer_bp"])
+        if min(parts) < 0 or sum(parts) > row["charge_bp"] or row["charge_bp"] > BASIS:
+            why = (
+                f"contract {row['contract']} gives away more than its fee of {row['charge_bp']} basis points"
+            )
+            raise INPUT_INVALID(path=folder / "contracts.csv", why=why)
+    for file, table, key in (
+        ("terminals.csv", reference.terminals, "terminal"),
+        ("cards.csv", reference.cards, "pan"),
+    ):
+        if pc.count_distinct(table[key]).as_py() != len(table):
+            raise INPUT_INVALID(path=folder / file, why=f"one {key} stands in it twice")
+
+
+def _rows(folder: Path, table: Table, day: date) -> list[Row]:
+    path = folder / f"{table.name}.csv"
+    if not path.exists():
+        if table.name in OPTIONAL:
+            return []
+        raise INPUT_MISSING(path=path, date=day)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(table.read(file))
+    except (TableError, UnicodeDecodeError) as fault:
+        raise INPUT_INVALID(path=path, why=fault) from None
+
+
+def _arrow(folder: Path, table: Table, day: date) -> pa.Table:
+    """A table of perhaps millions of rows, read by Arrow; a fault is found again row by row, to name it."""
+    path = folder / f"{table.name}.csv"
+    if not path.exists():
+        raise INPUT_MISSING(path=path, date=day)
+    schema = arrow_schema(table)
+    try:
+        with path.open("rb") as file:
+            if file.readline().decode().strip() != f"# {table.name} v{table.version}":
+                raise pa.ArrowInvalid("another table or version")
+            if file.readline().decode().strip().split(",") != table.names:
+                raise pa.ArrowInvalid("other columns")
+            if not file.read(1):
+                return schema.empty_table()
+        found = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(skip_rows=2, column_names=table.names),
+            convert_options=csv.ConvertOptions(
+                column_types=schema, null_values=[""], strings_can_be_null=True
+            ),
+        )
+        return _without_nulls(table, found.select(table.names))
+    except (pa.ArrowInvalid, UnicodeDecodeError) as fault:
+        _rows(folder, table, day)
+        raise INPUT_INVALID(path=path, why=fault) from None
+
+
+def _without_nulls(table: Table, found: pa.Table) -> pa.Table:
+    for at, column in enumerate(table.columns):
+        if column.null or not found[column.name].null_count:
+            continue
+        if column.type != "text":
+            raise pa.ArrowInvalid(f"column {column.name} has an empty cell")
+        found = found.set_column(at, column.name, pc.fill_null(found[column.name], ""))
+    return found

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements: what a participant earned and owes on a date, for people, as CSV and XLSX.
+
+Headings are in English and Chinese; amounts are yuan with two decimals in print and exact, for they are
+made from whole fen. The same figures always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Final
+
+from openpyxl import Workbook
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.worksheet.worksheet import Worksheet
+
+from citycard.core.money import yuan
+from citycard.core.tables import Row
+from citycard.services import REGISTRY
+
+HEADINGS: Final = (
+    "Service 业务",
+    "Counterparty 对方机构",
+    "Name 名称",
+    "Cause 项目",
+    "Taps 笔数",
+    "Receivable 应收 (CNY)",
+    "Payable 应付 (CNY)",
+    "Net 净额 (CNY)",
+)
+CAUSES: Final = {
+    "fare": "Fares 票款",
+    "operator_share": "Operators' shares 运营商分成",
+    "issuer_fee": "Issuer's fee 发卡方手续费",
+    "acquirer_fee": "Acquirer's fee 受理方手续费",
+    "scheme_fee": "Scheme's fee 平台服务费",
+    "concession": "Concessions 优惠补贴",
+    "transfer": "Transfer discounts 换乘优惠",
+    "load": "Loads 充值",
+}
+TOTAL: Final = "Total 合计"
+WIDTHS: Final = (16, 20, 30, 28, 10, 20, 20, 20)
+EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first moment a zip file can tell
+MODIFIED: Final = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One printed line: texts, taps, and signed fen (+ receivable, - payable) or a total of both sides."""
+
+    service: str
+    counterparty: str
+    name: str
+    cause: str
+    taps: int | None
+    receivable_fen: int
+    payable_fen: int
+    total: bool = False
+
+    @property
+    def net_fen(self) -> int:
+        """Receivable less payable."""
+        return self.receivable_fen - self.payable_fen
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A participant's statement of a date."""
+
+    participant: str
+    title: str
+    settle_on: date
+    lines: tuple[Line, ...]
+
+
+def statement(
+    participant: str, revenue: Sequence[Row], names: Mapping[str, tuple[str, str]], settle_on: date
+) -> Statement:
+    """Lines by service, counterparty and cause, a subtotal per service, and the total at the end."""
+    own = sorted(
+        (row for row in revenue if row["participant"] == participant),
+        key=lambda row: (row["service"], row["counterparty"], row["cause"], row["amount_fen"]),
+    )
+    lines: list[Line] = []
+    details: list[Line] = []
+    for service, rows in groupby(own, key=lambda row: int(row["service"])):
+        part = [_line(row, _title(service), names) for row in rows]
+        lines += [*part, _sum(part, _title(service))]
+        details += part
+    lines.append(_sum(details, TOTAL))
+    title = " ".join((participant, *names.get(participant, ())))
+    return Statement(participant, title, settle_on, tuple(lines))
+
+
+def _title(service: int) -> str:
+    known = REGISTRY.get(service)
+    return f"{known.title_en} {known.title_zh}" if known else f"Service {service} 业务"
+
+
+def _line(row: Row, service: str, names: Mapping[str, tuple[str, str]]) -> Line:
+    amount = row["amount_fen"]
+    name = " ".join(names.get(row["counterparty"], ()))
+    cause = CAUSES[row["cause"]]
+    return Line(service, row["counterparty"], name, cause, row["taps"], max(amount, 0), max(-amount, 0))
+
+
+def _sum(lines: Sequence[Line], title: str) -> Line:
+    receivable = sum(line.receivable_fen for line in lines)
+    payable = sum(line.payable_fen for line in lines)
+    cause = "" if title == TOTAL else "Subtotal 小计"
+    return Line(title, "", "", cause, None, receivable, payable, total=True)
+
+
+def as_csv(found: Statement) -> bytes:
+    """The statement as CSV, with the mark by which spreadsheets know UTF-8."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(("Statement 结算单", found.title, found.settle_on.isoformat()))
+    writer.writerow(HEADINGS)
+    for line in found.lines:
+        amounts = (line.receivable_fen, line.payable_fen, line.net_fen)
+        taps = "" if line.taps is None else line.taps
+        plain = (yuan(amount).replace(",", "") for amount in amounts)
+        writer.writerow((line.service, line.counterparty, line.name, line.cause, taps, *plain))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def as_xlsx(found: Statement) -> bytes:
+    """The statement as a workbook of one sheet."""
+    book = Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    sheet.title = "Statement 结算单"
+    sheet.append(("Statement 结算单", found.title, "", "", found.settle_on.isoformat()))
+    sheet.append(HEADINGS)
+    for line in found.lines:
+        amounts = (line.receivable_fen, line.payable_fen, line.net_fen)
+        sheet.append(
+            (
+                line.service,
+                line.counterparty,
+                line.name,
+                line.cause,
+                line.taps,
+                *(Decimal(a) / 100 for a in amounts),
+            )
+        )
+    _dress(sheet, found)
+    moment = datetime.combine(found.settle_on, datetime.min.time())
+    book.properties.created = book.properties.modified = moment
+    book.properties.creator = "citycard"
+    raw = io.BytesIO()
+    book.save(raw)
+    return _timeless(raw.getvalue(), moment)
+
+
+def _dress(sheet: Worksheet, found: Statement) -> None:
+    bold = Font(bold=True)
+    sheet["A1"].font = sheet["B1"].font = Font(bold=True, size=14)
+    for cell in sheet[2]:
+        cell.font = bold
+        cell.fill = PatternFill("solid", fgColor="DDE6F0")
+        cell.alignment = Alignment(horizontal="center", wrap_text=True)
+    for number, line in enumerate(found.lines, start=3):
+        for cell in sheet[number]:
+            if line.total:
+                cell.font = bold
+            if cell.column is not None and cell.column > 5:
+                cell.number_format = "#,##0.00"
+    for letter, width in zip("ABCDEFGH", WIDTHS, strict=True):
+        sheet.column_dimensions[letter].width = width
+    sheet.freeze_panes = "A3"
+
+
+def _timeless(raw: bytes, moment: datetime) -> bytes:
+    """The same workbook without the time at which it was written."""
+    stamp = moment.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(raw)) as source,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for entry in source.infolist():
+            data = source.read(entry)
+            if entry.filename == "docProps/core.xml":
+                data = MODIFIED.sub(rb"\g<1>" + stamp + rb"\g<2>", data)
+            fixed = zipfile.ZipInfo(entry.filename, EPOCH)
+            fixed.compress_type = zipfile.ZIP_DEFLATED
+            fixed.external_attr = entry.external_attr
+            target.writestr(fixed, data)
+    return out.getvalue()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`citycard lab`: a simulated city under faults, checked after every day."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from citycard.cli import options
+from citycard.cli.options import AsJson
+
+
+def lab(
+    seed: Annotated[int, typer.Option(help="One seed, one city and its misfortunes.")] = 1,
+    days: Annotated[int, typer.Option(min=1, max=365, help="How many days to live through.")] = 3,
+    cards: Annotated[int, typer.Option(min=1, max=10_000, help="How many cards.")] = 12,
+    taps: Annotated[int, typer.Option(min=0, max=100_000, help="How many taps to plan a day.")] = 60,
+    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Tears, lost uploads, kills.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate days of a city on the real code and check after each that no fen is lost or counted twice.
+
+    Exit code 1 when a check fails; the seed printed reproduces it.
+    """
+    from citycard.lab import simulation
+
+    with options.progress_bar() as progress:
+        outcome = simulation.run(
+            seed=seed, days=days, cards=cards, taps=taps, faults=faults, progress=progress
+        )
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False))
+    else:
+        typer.echo(outcome.as_text())
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("lab")(lab)

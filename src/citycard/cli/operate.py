@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator's commands do: put the rooms together over one home folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from citycard.cli.options import Progress
+
+if TYPE_CHECKING:
+    from citycard.keys import SoftVault
+
+
+def initialise(
+    home: Path, scheme_name: str, administrator: str, ask: Callable[..., str], progress: Progress
+) -> list[str]:
+    """Vault with ceremony, database, scheme, first console user; what exists is kept. Lines to tell."""
+    from citycard.blueprints import load_scheme
+    from citycard.keys import FILE_NAME, SoftVault, scheme_ceremony
+    from citycard.office import setup
+
+    scheme = load_scheme(scheme_name)
+    path = home / FILE_NAME
+    told = [f"home            {home.absolute()}"]
+    vault = SoftVault.open(path, ask()) if path.exists() else SoftVault.create(path, ask(confirm=True))
+    infos = scheme_ceremony(vault)
+    told.append(f"vault           {path.name}: {len(infos)} root keys of version 1")
+    told += [f"  {info.name:14}{info.suite_name:6}check value {info.check_value}" for info in infos]
+    setup.setup(home)
+    applied = setup.migrate(lambda done, total, step: progress("database", done, total))
+    told.append(f"database        {applied} migrations applied" if applied else "database        up to date")
+
+    from citycard.office.participants.scheme import install_scheme
+    from citycard.office.staff import people
+    from citycard.office.staff.models import User
+    from citycard.office.staff.roles import Role
+
+    counts = install_scheme(scheme)
+    told.append(f"scheme          {scheme.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    if not User.objects.filter(is_active=True).exists():
+        password = people.new_password()
+        people.create(administrator, password, Role.ADMINISTRATOR)
+        told.append(f"console user    {administrator}, password {password} (shown this once)")
+    return told
+
+
+def ready(home: Path) -> None:
+    """The office of an existing home, its database checked."""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+
+
+def collect(home: Path) -> dict[str, Any]:
+    """What waits for clearing, and whether each batch is whole."""
+    from citycard.clearing import waiting
+
+    ready(home)
+    return waiting(home)
+
+
+def clear(home: Path, day: date, ask: Callable[..., str], progress: Progress) -> dict[str, Any]:
+    """Export the reference tables, run clearing, post its answer."""
+    from citycard.clearing import run
+
+    ready(home)
+    vault = _vault(home, ask)
+    from citycard.office import settlement
+    from citycard.office.intake.business import calendar
+
+    settlement.export(day)
+    report = run(
+        home,
+        day,
+        vault.tac_checker(),
+        calendar(),
+        lambda step, part: progress("clearing", round(part * 100), 100),
+    )
+    posting = settlement.post_run(day)
+    return report.as_json() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}
+
+
+def settle(home: Path, day: date) -> dict[str, Any]:
+    """Make and post the payments of a cleared date."""
+    ready(home)
+    from citycard.office import settlement
+
+    done = settlement.settle(day)
+    return {
+        "settled_on": day.isoformat(),
+        "paid_fen": done.paid_fen,
+        "repeated": done.repeated,
+        "payments": {f"{payer} -> {payee}": fen for payer, payee, fen in done.payments},
+    }
+
+
+def _vault(home: Path, ask: Callable[..., str]) -> SoftVault:
+    from citycard.keys import FILE_NAME, SoftVault
+
+    vault = SoftVault.open(home / FILE_NAME, ask())
+    os.environ.pop("CITYCARD_PASSPHRASE", None)  # not handed on to child processes
+    return vault

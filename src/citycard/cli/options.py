@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: the home folder, the passphrase, dates, ports, a progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from citycard.core.problem import declare
+
+HOME_DEFAULT: Final = Path("citydata")
+Home = Annotated[
+    Path,
+    typer.Option(
+        "--home", envvar="CITYCARD_HOME", help="Folder that holds all state.", show_default="citydata"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+PASSPHRASE_FILE = declare(
+    "PASSPHRASE_FILE",
+    "CITYCARD_PASSPHRASE_FILE names {path}, which cannot be read: {why}.",
+    "CITYCARD_PASSPHRASE_FILE 指向的 {path} 无法读取：{why}。",
+)
+PASSPHRASE_MISSING = declare(
+    "PASSPHRASE_MISSING",
+    "The vault needs its passphrase: set CITYCARD_PASSPHRASE or CITYCARD_PASSPHRASE_FILE, "
+    "or run in a terminal and type it.",
+    "打开密钥库需要口令：请设置 CITYCARD_PASSPHRASE 或 CITYCARD_PASSPHRASE_FILE，或在终端中运行。",
+)
+DATE_INVALID = declare(
+    "DATE_INVALID",
+    "{value!r} is no date: write it as YYYY-MM-DD.",
+    "“{value}”不是日期，请写成 YYYY-MM-DD。",
+)
+PORT_IN_USE = declare(
+    "PORT_IN_USE",
+    "Port {port} of {host} is in use: stop the program that holds it or choose another with --port.",
+    "{host} 的端口 {port} 已被占用：请停止占用它的程序，或用 --port 另选端口。",
+)
+
+Progress = Callable[[str, int, int], None]
+
+
+def passphrase(*, confirm: bool = False) -> str:
+    """The vault's passphrase from the environment, a file, or a hidden prompt."""
+    given = os.environ.get("CITYCARD_PASSPHRASE")
+    if given:
+        return given
+    file = os.environ.get("CITYCARD_PASSPHRASE_FILE")
+    if file:
+        try:
+            return Path(file).read_text(encoding="utf-8").rstrip("\n")
+        except OSError as problem:
+            raise PASSPHRASE_FILE(path=file, why=problem.strerror) from None
+    if not sys.stdin.isatty():
+        raise PASSPHRASE_MISSING()
+    return str(typer.prompt("Vault passphrase / 密钥库口令", hide_input=True, confirmation_prompt=confirm))
+
+
+def parse_date(value: str) -> date:
+    """A date as people type it."""
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise DATE_INVALID(value=value) from None
+
+
+def free_port(host: str, port: int) -> None:
+    """Refuse early and in words when the port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            raise PORT_IN_USE(host=host, port=port) from None
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on standard error: call with (what, done, total); a new `what` starts a new line."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {}
+
+        def advance(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield advance

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Codes in words: services, reasons, verbs, causes, kinds of account, in the reader's language."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from citycard.core.record import Flag
+from citycard.core.refusal import Reason
+from citycard.office.cards.refusals import Why
+from citycard.office.console.access import Text
+from citycard.services import REGISTRY
+
+VERBS: Final[dict[str, Text]] = {
+    "order": _("order"),
+    "initialise": _("initialise"),
+    "register": _("personalise"),
+    "stock_in": _("take into stock"),
+    "issue": _("issue"),
+    "bind": _("bind to a holder"),
+    "unbind": _("unbind"),
+    "query": _("look up"),
+    "report_loss": _("report loss"),
+    "cancel_loss": _("cancel loss"),
+    "block": _("block"),
+    "unblock": _("unblock"),
+    "expire": _("expire"),
+    "replace": _("replace"),
+    "refund": _("refund"),
+    "destroy": _("destroy"),
+}
+CAUSES: Final[dict[str, Text]] = {
+    "fare": _("fares"),
+    "operator_share": _("operator's share"),
+    "issuer_fee": _("issuer's fee"),
+    "acquirer_fee": _("acquirer's fee"),
+    "scheme_fee": _("scheme fee"),
+    "concession": _("concessions"),
+    "transfer": _("transfer discounts"),
+    "load": _("loads"),
+}
+VERDICTS: Final[dict[str, Text]] = {
+    "accepted": _("accepted"),
+    "suspended": _("suspended"),
+    "rejected": _("rejected"),
+}
+CLASSES: Final[dict[int, Text]] = {
+    1: _("ordinary"),
+    2: _("student"),
+    3: _("senior"),
+    4: _("test"),
+    5: _("military"),
+    16: _("free travel"),
+    17: _("staff pass"),
+    18: _("full fare"),
+}
+CLASS_NAMES: Final[dict[str, Text]] = {
+    "ordinary": CLASSES[1],
+    "student": CLASSES[2],
+    "senior": CLASSES[3],
+    "test": CLASSES[4],
+    "military": CLASSES[5],
+    "free": CLASSES[16],
+    "staff": CLASSES[17],
+    "full_fare": CLASSES[18],
+}
+ACCOUNTS: Final[dict[str, Text]] = {
+    "card": _("owed to card holders"),
+    "due": _("owed, not yet on a new card"),
+    "deposit": _("card deposits"),
+    "float": _("funds held against cards"),
+    "counter": _("cash at counters"),
+    "fees": _("fees earned"),
+    "position": _("positions of participants"),
+    "clearing": _("clearing of a business date"),
+    "suspense": _("in suspense"),
+    "bank": _("settlement bank"),
+}
+TRANSFERS: Final[dict[str, Text]] = {
+    "load": _("load"),
+    "preload": _("balance at personalisation"),
+    "purchase": _("purchases"),
+    "suspense": _("to suspense"),
+    "position": _("position of the day"),
+    "settle": _("payment"),
+    "payment": _("payment"),
+    "deposit": _("deposit"),
+    "deposit_back": _("deposit paid back"),
+    "issue_fee": _("issue fee"),
+    "loss_fee": _("loss fee"),
+    "replace": _("balance transfer"),
+    "replace_due": _("balance transfer"),
+    "replace_fee": _("replacement fee"),
+    "due_load": _("transferred balance loaded"),
+    "unload": _("balance of a destroyed card"),
+    "refund": _("refund"),
+    "refund_due": _("refund"),
+    "refund_float": _("refund paid by the float"),
+    "refund_fee": _("refund fee"),
+}
+ROLES: Final[dict[str, Text]] = {
+    "issuer": _("issuer"),
+    "acquirer": _("acquirer"),
+    "retailer": _("retailer"),
+    "scheme": _("scheme operator"),
+    "subsidy": _("bears concessions"),
+}
+LISTED: Final[dict[str, Text]] = {
+    "lost": _("reported lost"),
+    "risk": _("risk"),
+    "faulty": _("faulty chip"),
+    "found": _("found"),
+    "misuse": _("misuse"),
+    "replaced": _("replaced"),
+    "refunded": _("refunded"),
+}
+ALARMS: Final[dict[str, Text]] = {
+    "BATCH_CONFLICT": _("A batch number came again with other content"),
+    "BATCH_MAC": _("A batch was not sealed with the terminal's key"),
+    "LOAD_CONFLICT": _("A load that was given up is proven by its card"),
+    "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
+    "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
+}
+DOCUMENTS: Final[dict[str, Text]] = {
+    "identity_card": _("identity card"),
+    "residence_permit": _("residence permit"),
+    "passport": _("passport"),
+    "birth_certificate": _("birth certificate"),
+}
+KINDS: Final[dict[int, Text]] = {1: _("purchase"), 2: _("load")}
+KEYS: Final[dict[str, Text]] = {
+    "purchase": _("purchases: MAC1 and MAC2 of the purse"),
+    "load": _("loads: MAC1 and MAC2 of the purse"),
+    "tac": _("transaction codes: proof of each tap"),
+    "maintenance": _("maintenance: secure messaging, blocking"),
+    "control": _("control: writing keys into cards"),
+    "batch": _("batches: the seal on uploads"),
+    "transport": _("transport: what the card maker left in blank cards"),
+}
+FLAGS: Final[dict[Flag, Text]] = {
+    Flag.TRANSFER: _("transfer"),
+    Flag.OVERTIME: _("over time"),
+    Flag.SAME_STATION: _("same station"),
+    Flag.MISSING_ENTRY: _("no entry"),
+    Flag.MISSING_EXIT: _("no exit before"),
+    Flag.RECOVERED: _("recovered after a tear"),
+    Flag.OFFLINE: _("old parameters"),
+    Flag.TEST: _("test"),
+}
+
+
+def chinese() -> bool:
+    """Whether the reader reads Chinese."""
+    return (get_language() or "en").startswith("zh")
+
+
+def service(code: int | None) -> str:
+    """A service's title."""
+    if code is None:
+        return str(_("any service"))
+    found = REGISTRY.get(code)
+    if found is None:
+        return str(_("service %(code)s")) % {"code": code}
+    return found.title_zh if chinese() else found.title_en
+
+
+def reason(code: str) -> str:
+    """Clearing's reason or a verb's refusal."""
+    language = "zh" if chinese() else "en"
+    if code in Reason.__members__:
+        return Reason[code].title(language)
+    return Why[code].title(language) if code in Why.__members__ else code
+
+
+def flags(value: int) -> list[Text]:
+    """What was particular about a tap."""
+    return [text for flag, text in FLAGS.items() if value & flag]

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheme as people read it: participants, tariffs in words, contracts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import Count
+from django.utils.translation import gettext as _
+
+from citycard.office.console import labels
+from citycard.office.console.access import Text
+from citycard.office.console.queries.names import participants
+from citycard.office.console.wording import Block, blocks
+from citycard.office.participants.models import Contract, Line, Participant, Tariff, Terminal
+
+
+@dataclass(frozen=True, slots=True)
+class TariffView:
+    """A version of a service's tariff, readable."""
+
+    service: str
+    version: int
+    valid_from: date
+    in_force: bool
+    parts: list[Block]
+
+
+def tariffs(today: date) -> list[TariffView]:
+    """All tariffs, by service, newest version first; says which one is in force."""
+    rows = list(Tariff.objects.order_by("service", "-valid_from", "-version"))
+    force: dict[int, int] = {}
+    for row in rows:
+        if row.valid_from <= today:
+            force.setdefault(row.service, row.pk)
+    lines = _lines()
+    return [
+        TariffView(
+            labels.service(row.service),
+            row.version,
+            row.valid_from,
+            force.get(row.service) == row.pk,
+            blocks(row.config, lines),
+        )
+        for row in rows
+    ]
+
+
+def contracts() -> list[dict[str, Any]]:
+    """Contracts with names."""
+    known = participants()
+    payers = {"acquirer": _("the acquirer"), "issuer": _("the issuer")}
+    anyone = _("any")
+    return [
+        {
+            "row": row,
+            "service": labels.service(row.service),
+            "acquirer": known.get(row.acquirer_id or "", row.acquirer_id or anyone),
+            "issuer": known.get(row.issuer_id or "", row.issuer_id or anyone),
+            "scheme_bp": row.charge_bp - row.acquirer_bp - row.issuer_bp,
+            "concession_payer": payers.get(
+                row.concession_payer, known.get(row.concession_payer, row.concession_payer)
+            ),
+            "transfer_payer": payers.get(
+                row.transfer_payer, known.get(row.transfer_payer, row.transfer_payer)
+            ),
+        }
+        for row in Contract.objects.order_by("service", "contract", "valid_from")
+    ]
+
+
+def members() -> list[dict[str, Any]]:
+    """Participants with roles in words and how many lines and terminals each has."""
+    terminals = dict(
+        Terminal.objects.order_by().values_list("acquirer").annotate(n=Count("id")).values_list("acquirer", "n")
+    )
+    lines: dict[str, int] = dict(
+        Line.objects.order_by().values_list("operator").annotate(n=Count("number")).values_list("operator", "n")
+    )
+    return [
+        {
+            "row": row,
+            "roles": _roles(row),
+            "terminals": terminals.get(row.id, 0),
+            "lines": lines.get(row.id, 0),
+        }
+        for row in Participant.objects.order_by("id")
+    ]
+
+
+def _roles(row: Participant) -> list[Text]:
+    return [labels.ROLES.get(role, role) for role in row.roles]
+
+
+def _lines() -> dict[int, str]:
+    column = "name_zh" if labels.chinese() else "name_en"
+    return dict(Line.objects.values_list("number", column))

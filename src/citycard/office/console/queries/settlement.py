@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settlement: runs, and one run from its verdicts to who pays whom."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, QuerySet, Sum
+from django.utils.translation import gettext as _
+
+from citycard.core.refusal import Reason
+from citycard.office.console import labels
+from citycard.office.console.access import Text
+from citycard.office.console.queries.names import participants, party
+from citycard.office.settlement.models import Payment, PositionRow, RevenueRow, SettlementRun, Tap
+
+STATEMENTS = "statements"
+KINDS_OF_STATEMENT = (".csv", ".xlsx")
+FILES_MAX = 500  # statements listed for one date
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """How many records got a verdict for a reason, and their sum."""
+
+    verdict: str
+    verdict_text: Text
+    code: str
+    text: str
+    count: int
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLine:
+    """A participant's position of a date."""
+
+    id: str
+    name: str
+    receivable_fen: int
+    payable_fen: int
+    net_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevenueLine:
+    """A participant's revenue for a service and a cause from a counterparty."""
+
+    service_code: int
+    service: str
+    cause: Text
+    counterparty: str
+    taps: int
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A file to download."""
+
+    name: str
+    kind: str
+    size: int
+
+
+def runs() -> QuerySet[SettlementRun]:
+    """All runs, newest first."""
+    return SettlementRun.objects.order_by("-settle_on")
+
+
+def reasons(run: SettlementRun) -> list[ReasonRow]:
+    """Verdicts by reason, accepted first, then by count."""
+    rows = (
+        Tap.objects.filter(run=run)
+        .order_by()
+        .values_list("verdict", "reason")
+        .annotate(n=Count("id"), fen=Sum("amount_fen"))
+    )
+    order = {"accepted": 0, "suspended": 1, "rejected": 2}
+    lines = [
+        ReasonRow(verdict, labels.VERDICTS.get(verdict, verdict), code, labels.reason(code), n, fen)
+        for verdict, code, n, fen in rows
+    ]
+    return sorted(lines, key=lambda row: (order.get(row.verdict, 3), -row.count, row.code))
+
+
+def positions(run: SettlementRun) -> list[PositionLine]:
+    """Positions, the largest claim first."""
+    known = participants()
+    rows = PositionRow.objects.filter(run=run)
+    lines = [
+        PositionLine(
+            row.participant_id,
+            known.get(row.participant_id, row.participant_id),
+            row.receivable_fen,
+            row.payable_fen,
+            row.net_fen,
+        )
+        for row in rows
+    ]
+    return sorted(lines, key=lambda line: -line.net_fen)
+
+
+def totals(lines: list[PositionLine]) -> dict[str, int]:
+    """The sums under the table of positions; `net_fen` is zero or something is wrong."""
+    return {
+        name: sum(getattr(line, name) for line in lines)
+        for name in ("receivable_fen", "payable_fen", "net_fen")
+    }
+
+
+def revenue_chart(run: SettlementRun) -> dict[str, Any]:
+    """Revenue by participant, stacked by service."""
+    known = participants()
+    sums: dict[int, dict[str, int]] = defaultdict(dict)
+    rows = (
+        RevenueRow.objects.filter(run=run)
+        .order_by()
+        .values_list("service", "participant")
+        .annotate(fen=Sum("amount_fen"))
+    )
+    for service, participant, fen in rows:
+        sums[service][participant] = fen
+    parties = sorted({p for row in sums.values() for p in row}, key=lambda p: known.get(p, p))
+    return {
+        "labels": [known.get(p, p) for p in parties],
+        "unit": "fen",
+        "stacked": True,
+        "horizontal": True,
+        "series": [
+            {"label": labels.service(service), "values": [row.get(p, 0) for p in parties]}
+            for service, row in sorted(sums.items())
+        ],
+    }
+
+
+def position_chart(lines: list[PositionLine]) -> dict[str, Any]:
+    """Net positions, claims one way and debts the other."""
+    return {
+        "labels": [line.name for line in lines],
+        "unit": "fen",
+        "horizontal": True,
+        "signed": True,
+        "series": [{"label": _("net position"), "values": [line.net_fen for line in lines]}],
+    }
+
+
+def reason_chart(lines: list[ReasonRow]) -> dict[str, Any]:
+    """Records that were not accepted, by reason."""
+    refused = [line for line in lines if line.code != Reason.OK.code]
+    return {
+        "labels": [line.text for line in refused],
+        "unit": "count",
+        "horizontal": True,
+        "tone": "warn",
+        "series": [{"label": _("records"), "values": [line.count for line in refused]}],
+    }
+
+
+def history_chart(rows: list[SettlementRun]) -> dict[str, Any]:
+    """What was charged on each date, oldest first."""
+    ordered = sorted(rows, key=lambda run: run.settle_on)
+    return {
+        "labels": [run.settle_on.isoformat() for run in ordered],
+        "unit": "fen",
+        "series": [{"label": _("charged"), "values": [run.charged_fen for run in ordered]}],
+    }
+
+
+def payments(run: SettlementRun) -> list[dict[str, Any]]:
+    """Instructions to the settlement bank."""
+    known, bank = participants(), _("settlement bank")
+    return [
+        {
+            "payer": party(known, bank, row.payer),
+            "payee": party(known, bank, row.payee),
+            "amount_fen": row.amount_fen,
+            "transfer": row.transfer_id,
+        }
+        for row in Payment.objects.filter(run=run).order_by("payee", "payer")
+    ]
+
+
+def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
+    """What a participant earned or bore, by service, cause and counterparty."""
+    known = participants()
+    rows = RevenueRow.objects.filter(run=run, participant=participant).order_by(
+        "service", "cause", "counterparty"
+    )
+    return [
+        RevenueLine(
+            row.service,
+            labels.service(row.service),
+            labels.CAUSES.get(row.cause, row.cause),
+            known.get(row.counterparty, row.counterparty),
+            row.taps,
+            row.amount_fen,
+        )
+        for row in rows
+    ]
+
+
+def statements(settle_on: date) -> list[Statement]:
+    """The statement files of a date, by name."""
+    folder = Path(settings.CITYCARD_HOME) / STATEMENTS / settle_on.isoformat()
+    if not folder.is_dir():
+        return []
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in KINDS_OF_STATEMENT)
+    return [Statement(p.name, p.suffix[1:].upper(), p.stat().st_size) for p in files[:FILES_MAX]]
+
+
+def statement(settle_on: date, name: str) -> Path | None:
+    """The file of a statement; only those that the folder itself lists, so no name leads elsewhere."""
+    if name not in {one.name for one in statements(settle_on)}:
+        return None
+    return Path(settings.CITYCARD_HOME) / STATEMENTS / settle_on.isoformat() / name

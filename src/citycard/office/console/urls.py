@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses of the console; the admin site underneath keeps sign-in, sign-out and passwords."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from citycard.office.console.views import cards, desk, guard, money, overview, scheme
+
+pages = [
+    path("", overview.dashboard, name="dashboard"),
+    path("search/", overview.search, name="search"),
+    path("cards/", cards.cards, name="cards"),
+    path("cards/<str:pan>/", cards.card, name="card"),
+    path("cards/<str:pan>/<slug:name>/", cards.verb, name="verb"),
+    path("holders/", desk.holders, name="holders"),
+    path("holders/new/", desk.register, name="register"),
+    path("holders/<uuid:id>/", desk.holder, name="holder"),
+    path("hotlist/", desk.hotlist, name="hotlist"),
+    path("approvals/", desk.approvals, name="approvals"),
+    path("runs/", money.runs, name="runs"),
+    path("runs/<str:on>/", money.run, name="run"),
+    path("runs/<str:on>/statements/<str:name>", money.statement, name="statement"),
+    path("runs/<str:on>/participants/<str:id>/", money.participant, name="participant"),
+    path("taps/", money.taps, name="taps"),
+    path("ledger/", money.ledger, name="ledger"),
+    path("ledger/<str:id>/", money.account, name="account"),
+    path("terminals/", scheme.terminals, name="terminals"),
+    path("terminals/<str:id>/", scheme.terminal, name="terminal"),
+    path("alarms/", scheme.alarms, name="alarms"),
+    path("participants/", scheme.participants, name="participants"),
+    path("tariffs/", scheme.tariffs, name="tariffs"),
+    path("contracts/", scheme.contracts, name="contracts"),
+    path("keys/", guard.keys, name="keys"),
+    path("audit/", guard.audit, name="audit"),
+    path("staff/", guard.staff, name="staff"),
+]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="console:dashboard"), name="home"),
+    path("console/", include((pages, "console"))),
+    path("manage/", RedirectView.as_view(pattern_name="console:dashboard")),
+    path("manage/", admin.site.urls),
+]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Raises alarms: one row per event, however often the event is reported."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import F
+
+from citycard.office import clock
+from citycard.office.intake.models import Alarm
+
+BATCH_CONFLICT: Final = "BATCH_CONFLICT"  # a batch number came again with other content
+BATCH_MAC: Final = "BATCH_MAC"  # a terminal's own token, but not its key
+LOAD_CONFLICT: Final = "LOAD_CONFLICT"  # a load given up that the card proves, or proven with other values
+LOAD_UNKNOWN: Final = "LOAD_UNKNOWN"  # a proven load that this office never gave a MAC for
+LEDGER_SUSPENSE: Final = "LEDGER_SUSPENSE"  # proven purchases beyond what the card's account holds
+
+
+def raise_alarm(code: str, subject: str, event: str, **detail: Any) -> None:
+    """Record an alarm about a subject; the same event again only counts."""
+    key = f"{code}:{subject}:{event}"[:200]
+    with transaction.atomic():
+        _, new = Alarm.objects.get_or_create(
+            key=key,
+            defaults={"code": code, "subject": subject[:64], "detail": detail, "raised_at": clock.now()},
+        )
+        if not new:
+            Alarm.objects.filter(key=key).update(seen=F("seen") + 1)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chart of accounts: what an account is called, what kind it is and what it forbids.
+
+An account's id is its kind, a colon, and whose it is. Signs: a credit balance is owed by the scheme, a debit
+balance is held by it. A load debits `float` and credits `card`; a purchase goes the other way; on a clearing
+day `position` and `clearing` face each other, and settlement clears positions against `bank:settlement`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from citycard.core.ledger import NO_LIMIT, Account, AccountFlag
+
+BANK: Final = "bank:settlement"
+KINDS: Final[dict[str, AccountFlag]] = {
+    "card": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to the holder
+    "deposit": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to holders for their cards
+    "due": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to a holder, not on the chip yet
+    "float": NO_LIMIT,  # funds the issuer holds against its cards
+    "counter": NO_LIMIT,  # cash at the issuer's counter
+    "fees": NO_LIMIT,  # earned by the issuer
+    "position": NO_LIMIT,  # what the scheme owes a participant
+    "clearing": NO_LIMIT,  # of one business date; ends at zero
+    "suspense": NO_LIMIT,  # what clearing proved and a card's account cannot carry, to be looked into
+    "bank": NO_LIMIT,
+}
+
+
+def card(pan: str) -> str:
+    """The account owed to the holder of a card."""
+    return f"card:{pan}"
+
+
+def float_of(issuer: str) -> str:
+    """The funds an issuer holds against its cards."""
+    return f"float:{issuer}"
+
+
+def position(participant: str) -> str:
+    """What the scheme owes a participant (or is owed, when in debit)."""
+    return f"position:{participant}"
+
+
+def clearing(business_date: date) -> str:
+    """The other side of all positions of a business date."""
+    return f"clearing:{business_date.isoformat()}"
+
+
+def suspense(issuer: str) -> str:
+    """Proven purchases of an issuer's cards beyond what their accounts hold."""
+    return f"suspense:{issuer}"
+
+
+def described(account_id: str) -> Account:
+    """The empty account an id stands for; `ValueError` when its kind is not in the chart."""
+    kind, _, whose = account_id.partition(":")
+    if kind not in KINDS or not whose:
+        raise ValueError(f"{account_id!r} is in no chart: kinds are {', '.join(KINDS)}")
+    return Account(account_id, kind, KINDS[kind])

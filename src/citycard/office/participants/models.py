@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Participants, what they run, what they charge and how they share: the scheme as the office knows it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
+
+
+class Named(models.Model):
+    """Something with an English and a Chinese name."""
+
+    name_en = models.CharField(_("English name"), max_length=80)
+    name_zh = models.CharField(_("Chinese name"), max_length=80)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def name(self) -> str:
+        """The name in the reader's language."""
+        return self.name_zh if (get_language() or "en").startswith("zh") else self.name_en
+
+
+class Participant(Named):
+    """An institution of the scheme in one or several roles; its id stands on cards and in batches."""
+
+    id = models.CharField(_("id"), max_length=16, primary_key=True, help_text=_("16 hex digits"))
+    roles = models.JSONField(_("roles"), default=list)
+    pan_prefix = models.CharField(
+        _("prefix of card numbers"),
+        max_length=13,
+        blank=True,
+        default="",
+        help_text=_("a 0, then 5 to 12 digits"),
+    )
+    active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("participant")
+        verbose_name_plural = _("participants")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Line(Named):
+    """A metro or bus line and who runs it."""
+
+    number = models.PositiveIntegerField(_("number"), primary_key=True)
+    service = models.PositiveSmallIntegerField(_("service"))
+    operator = models.ForeignKey(
+        Participant, models.PROTECT, related_name="lines", verbose_name=_("operator")
+    )
+
+    class Meta:
+        verbose_name = _("line")
+        verbose_name_plural = _("lines")
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Station(Named):
+    """A station of a line, with its distance from the line's start in metres."""
+
+    line = models.ForeignKey(Line, models.CASCADE, related_name="stations", verbose_name=_("line"))
+    number = models.PositiveIntegerField(_("number"))
+    km_m = models.PositiveIntegerField(_("distance (m)"), default=0)
+
+    class Meta:
+        verbose_name = _("station")
+        verbose_name_plural = _("stations")
+        ordering = ["line", "number"]
+        constraints = [models.UniqueConstraint(fields=["line", "number"], name="station_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Terminal(models.Model):
+    """A terminal in the field: where it stands, whose it is, and how it is doing."""
+
+    id = models.CharField(_("terminal"), max_length=12, primary_key=True, help_text=_("12 hex digits"))
+    acquirer = models.ForeignKey(
+        Participant, models.PROTECT, related_name="terminals", verbose_name=_("acquirer")
+    )
+    service = models.PositiveSmallIntegerField(_("service"))
+    line = models.PositiveIntegerField(_("line"), default=0)
+    station = models.PositiveIntegerField(_("station"), default=0)
+    name = models.CharField(_("name"), max_length=80, blank=True, default="")
+    active = models.BooleanField(_("active"), default=True)
+    token_hash = models.CharField(max_length=64, blank=True, default="", editable=False, db_index=True)
+    parameter_version = models.PositiveBigIntegerField(_("parameter version"), default=0)
+    hotlist_version = models.PositiveBigIntegerField(_("hotlist version"), default=0)
+    last_seen_at = models.DateTimeField(_("last seen"), null=True, blank=True)
+    last_batch = models.PositiveBigIntegerField(_("last batch"), default=0)
+    clock_skew_s = models.IntegerField(_("clock skew (s)"), null=True, blank=True)
+    pending_records = models.PositiveIntegerField(_("records waiting"), default=0)
+
+    class Meta:
+        verbose_name = _("terminal")
+        verbose_name_plural = _("terminals")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name or self.id
+
+
+class Contract(models.Model):
+    """How a fee on taps is shared, for whom and in which days; an empty field means any."""
+
+    contract = models.CharField(_("contract"), max_length=60, primary_key=True)
+    service = models.PositiveSmallIntegerField(_("service"), null=True, blank=True)
+    acquirer = models.ForeignKey(
+        Participant, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("acquirer")
+    )
+    issuer = models.ForeignKey(
+        Participant, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("issuer")
+    )
+    valid_from = models.DateField(_("valid from"))
+    valid_until = models.DateField(_("valid until"), null=True, blank=True)
+    charge_bp = models.PositiveIntegerField(_("fee (basis points)"))
+    acquirer_bp = models.PositiveIntegerField(_("acquirer's part (basis points)"))
+    issuer_bp = models.PositiveIntegerField(_("issuer's part (basis points)"))
+    concession_payer = models.CharField(_("bears concessions"), max_length=16)
+    transfer_payer = models.CharField(_("bears transfer discounts"), max_length=16)
+
+    class Meta:
+        verbose_name = _("contract")
+        verbose_name_plural = _("contracts")
+        ordering = ["contract"]
+
+    def __str__(self) -> str:
+        return self.contract
+
+
+class Tariff(models.Model):
+    """One version of a service's tariff and the day it takes effect."""
+
+    service = models.PositiveSmallIntegerField(_("service"))
+    version = models.PositiveSmallIntegerField(_("version"), help_text=_("1 to 255: a byte of the record"))
+    valid_from = models.DateField(_("valid from"))
+    config = models.JSONField(_("configuration"))
+
+    class Meta:
+        verbose_name = _("tariff")
+        verbose_name_plural = _("tariffs")
+        ordering = ["service", "version"]
+        constraints = [models.UniqueConstraint(fields=["service", "version"], name="tariff_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.version}"
+
+
+class SchemeSetting(models.Model):
+    """A named setting of the scheme: calendar, limits, fees."""
+
+    key = models.CharField(_("setting"), max_length=60, primary_key=True)
+    value = models.JSONField(_("value"))
+
+    class Meta:
+        verbose_name = _("scheme setting")
+        verbose_name_plural = _("scheme settings")
+        ordering = ["key"]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settlement: what clearing is told, what it answers, and the payments that follow.
+
+export     the scheme's reference tables, frozen for a business date
+post_run   clearing's answer, checked, stored and posted to the ledger; closes the business date
+settle     the payments between participants and the settlement bank
+reconcile  whether the books agree with themselves and with the cards
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from citycard.office.settlement.outward import export
+    from citycard.office.settlement.payments import Settlement, settle
+    from citycard.office.settlement.posting import Posting, post_run
+    from citycard.office.settlement.reconciliation import Reconciliation, reconcile
+
+_HOMES = {
+    "export": "outward",
+    "Settlement": "payments",
+    "settle": "payments",
+    "Posting": "posting",
+    "post_run": "posting",
+    "Reconciliation": "reconciliation",
+    "reconcile": "reconciliation",
+}
+__all__ = ["Posting", "Reconciliation", "Settlement", "export", "post_run", "reconcile", "settle"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads on first use: Django imports this package before its models may be."""
+    if name in _HOMES:
+        return getattr(import_module(f"citycard.office.settlement.{_HOMES[name]}"), name)
+    raise AttributeError(name)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads clearing's answer for a date, and checks that its tables agree before anyone believes it.
+
+Positions add up to zero and equal each participant's revenue; movements equal the accepted records, card by
+card. The digest does not depend on the order of rows, which is not part of what clearing says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from citycard.core import tables
+from citycard.core.record import Kind
+from citycard.core.tables import Row, Table, TableError
+from citycard.office.participants.models import Participant
+from citycard.office.settlement import problems
+
+ACCEPTED, SUSPENDED, REJECTED = "accepted", "suspended", "rejected"
+WORD: Final = 2**256
+MAIN_CAUSES: Final = {"fare": (Kind.PURCHASE, -1), "load": (Kind.LOAD, 1)}  # and the sign for the issuer
+
+
+@dataclass(slots=True)
+class Answer:
+    """Clearing's answer: the small tables whole, the verdicts summed up and read again when stored."""
+
+    settle_on: date
+    folder: Path
+    digest: str = ""
+    positions: list[Row] = field(default_factory=list)
+    movements: list[Row] = field(default_factory=list)
+    revenue: list[Row] = field(default_factory=list)
+    loads: list[Row] = field(default_factory=list)  # accepted verdicts of kind LOAD
+    verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    flows: Counter[tuple[str, str, int, int]] = field(
+        default_factory=Counter
+    )  # issuer, acquirer, service, kind
+    sums: dict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+
+    def taps(self) -> Iterator[Row]:
+        """The verdicts, one by one."""
+        yield from _rows(self, tables.VERDICTS)
+
+    def amount_fen(self, kind: Kind) -> int:
+        """What accepted records of a kind add up to."""
+        return sum(fen for (_, one), (_, fen) in self.sums.items() if one == kind)
+
+
+def read(settle_on: date, folder: Path) -> Answer:
+    """Clearing's answer; CLEARING_MISSING, CLEARING_UNREADABLE or CLEARING_INCONSISTENT."""
+    answer = Answer(settle_on, folder, digest=_digest(settle_on, folder))
+    try:
+        answer.positions = list(_rows(answer, tables.POSITIONS))
+        answer.movements = list(_rows(answer, tables.MOVEMENTS))
+        answer.revenue = list(_rows(answer, tables.REVENUE))
+        for row in answer.taps():
+            _count(answer, row)
+    except (TableError, UnicodeDecodeError) as error:
+        raise problems.CLEARING_UNREADABLE(date=settle_on, why=error) from None
+    for why in _contradictions(answer):
+        raise problems.CLEARING_INCONSISTENT(date=settle_on, why=why)
+    return answer
+
+
+def _count(answer: Answer, row: Row) -> None:
+    answer.verdicts[row["verdict"]] += 1
+    answer.reasons[row["reason"]] += 1
+    if row["verdict"] == ACCEPTED:
+        sums = answer.sums[row["pan"], row["kind"]]
+        sums[0] += 1
+        sums[1] += row["amount_fen"]
+        answer.flows[row["issuer"], row["acquirer"], row["service"], row["kind"]] += row["amount_fen"]
+        if row["kind"] == Kind.LOAD:
+            answer.loads.append(row)
+
+
+def _contradictions(answer: Answer) -> Iterator[str]:
+    """What is wrong, in words; nothing when the tables agree."""
+    if unknown := set(answer.verdicts) - {ACCEPTED, SUSPENDED, REJECTED}:
+        yield f"there is no verdict {sorted(unknown)[0]!r}"
+    nets: dict[str, int] = {}
+    for row in answer.positions:
+        nets[row["participant"]] = row["net_fen"]
+        if row["net_fen"] != row["receivable_fen"] - row["payable_fen"]:
+            yield f"the net position of {row['participant']} is not receivable less payable"
+    if sum(nets.values()) != 0:
+        yield f"positions add up to {sum(nets.values())} fen instead of 0"
+    known = set(Participant.objects.values_list("id", flat=True))
+    if strangers := ({row["participant"] for row in answer.revenue} | set(nets)) - known:
+        yield f"{sorted(strangers)[0]} is no participant"
+    earned: Counter[str] = Counter()
+    for row in answer.revenue:
+        earned[row["participant"]] += row["amount_fen"]
+    for name in sorted(set(earned) | set(nets)):
+        if earned[name] != nets.get(name, 0):
+            yield f"revenue of {name} is {earned[name]} fen, its position {nets.get(name, 0)} fen"
+    yield from _revenue_contradicts(answer)
+    yield from _movements_contradict(answer)
+
+
+def _revenue_contradicts(answer: Answer) -> Iterator[str]:
+    """What issuers owe for purchases and get for loads is what the verdicts say, acquirer by acquirer.
+
+    Two participants that issue and acquire for each other have both flows in one row: left out.
+    """
+    told: Counter[tuple[str, str, int, int]] = Counter()
+    for row in answer.revenue:
+        if row["cause"] in MAIN_CAUSES:
+            moved, sign = MAIN_CAUSES[row["cause"]]
+            told[row["participant"], row["counterparty"], row["service"], moved] += sign * row["amount_fen"]
+    for (issuer, acquirer, service, kind), fen in sorted(answer.flows.items()):
+        mutual = issuer == acquirer or (acquirer, issuer, service, kind) in answer.flows
+        if not mutual and told[issuer, acquirer, service, kind] != fen:
+            yield (
+                f"{issuer} moved {fen} fen with {acquirer} for service {service}, kind {kind},"
+                f" revenue says {told[issuer, acquirer, service, kind]} fen"
+            )
+
+
+def _movements_contradict(answer: Answer) -> Iterator[str]:
+    moved = {(row["pan"], row["kind"]): [row["taps"], row["amount_fen"]] for row in answer.movements}
+    for key in sorted(set(moved) | set(answer.sums)):
+        tapped = answer.sums.get(key, [0, 0])
+        if moved.get(key, [0, 0]) != tapped:
+            taps, fen = moved.get(key, [0, 0])
+            yield (
+                f"card {key[0]} moved {fen} fen in {taps} records of kind {key[1]},"
+                f" the verdicts say {tapped[1]} fen in {tapped[0]}"
+            )
+
+
+def _rows(answer: Answer, table: Table) -> Iterator[Row]:
+    with (answer.folder / f"{table.name}.csv").open(encoding="utf-8", newline="") as file:
+        yield from table.read(file)
+
+
+def _digest(settle_on: date, folder: Path) -> str:
+    """A digest over the set of lines of all tables."""
+    whole = hashlib.sha256()
+    for table in tables.FROM_CLEARING:
+        path = folder / f"{table.name}.csv"
+        total = 0
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    total += int.from_bytes(hashlib.sha256(line.rstrip()).digest(), "big")
+        except FileNotFoundError:
+            raise problems.CLEARING_MISSING(date=settle_on, file=path) from None
+        whole.update(table.name.encode() + (total % WORD).to_bytes(32, "big"))
+    return whole.hexdigest()

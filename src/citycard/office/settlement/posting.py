@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes clearing's answer into the books, all in one transaction, and closes the business date.
+
+    loads      proven by their records: the pending transfer is posted; one never seen here is booked, alarmed
+    purchases  card:{pan} -> float:{issuer}, one transfer per card; what the account cannot carry is taken
+               from suspense:{issuer} and alarmed: the TAC proves the purchase, so a person has to look
+    positions  position:{p} <-> clearing:{date}, one chain, so that clearing:{date} ends at zero
+
+Transfer ids are made of the date and what they are for. The run's row is written in the same transaction:
+killed anywhere before the end nothing is there, and the next try does it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import islice
+from typing import Any, Final
+
+from django.db import models, transaction
+
+from citycard.core.ledger import PLAIN, Flag, Result, Transfer
+from citycard.core.record import Kind
+from citycard.core.tables import Row
+from citycard.office import clock, ledger
+from citycard.office.intake import alarms, loads
+from citycard.office.intake.models import Load
+from citycard.office.ledger import chart
+from citycard.office.settlement import answer as clearing
+from citycard.office.settlement import outward, problems
+from citycard.office.settlement.answer import ACCEPTED, REJECTED, SUSPENDED, Answer
+from citycard.office.settlement.models import Movement, PositionRow, RevenueRow, SettlementRun, Tap
+
+TAPS_AT_ONCE: Final = 5000  # rows held in memory while they are stored
+CARDS_PER_QUERY: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What posting a business date did; `repeated` when it had been done before with the same answer."""
+
+    settle_on: date
+    taps: int
+    accepted: int
+    suspended: int
+    rejected: int
+    reasons: dict[str, int]
+    charged_fen: int
+    loaded_fen: int
+    suspense_fen: int
+    repeated: bool
+
+
+def post_run(settle_on: date) -> Posting:
+    """Post clearing's answer and close the date; the same answer again changes nothing.
+
+    BUSINESS_DATE_OTHERWISE for another answer to a closed date, CLEARING_* when the answer is missing,
+    unreadable or contradicts itself, LEDGER_REFUSED when the books refuse. Then nothing has changed.
+    """
+    answer = clearing.read(settle_on, outward.folder(settle_on) / "out")
+    with transaction.atomic():
+        closed = SettlementRun.objects.select_for_update().filter(pk=settle_on).first()
+        if closed is None:
+            return _posting(_post(answer), repeated=False)
+    if closed.digest != answer.digest:
+        raise problems.BUSINESS_DATE_OTHERWISE(date=settle_on, folder=answer.folder)
+    return _posting(closed, repeated=True)
+
+
+def _post(answer: Answer) -> SettlementRun:
+    run = SettlementRun.objects.create(
+        settle_on=answer.settle_on,
+        digest=answer.digest,
+        posted_at=clock.now(),
+        taps=sum(answer.verdicts.values()),
+        accepted=answer.verdicts[ACCEPTED],
+        suspended=answer.verdicts[SUSPENDED],
+        rejected=answer.verdicts[REJECTED],
+        reasons=dict(answer.reasons),
+        charged_fen=answer.amount_fen(Kind.PURCHASE),
+        loaded_fen=answer.amount_fen(Kind.LOAD),
+        suspense_fen=0,
+    )
+    _store_rows(run, answer)
+    _open_accounts(answer)
+    _post_loads(answer)
+    run.suspense_fen = _post_purchases(answer)
+    ledger.post_or_fail(position_transfers(answer.settle_on, answer.positions))
+    run.save(update_fields=["suspense_fen"])
+    return run
+
+
+def _store_rows(run: SettlementRun, answer: Answer) -> None:
+    PositionRow.objects.bulk_create(
+        PositionRow(run=run, **_columns(PositionRow, r)) for r in answer.positions
+    )
+    RevenueRow.objects.bulk_create(RevenueRow(run=run, **_columns(RevenueRow, r)) for r in answer.revenue)
+    Movement.objects.bulk_create(Movement(run=run, **_columns(Movement, r)) for r in answer.movements)
+    rows = answer.taps()
+    while chunk := list(islice(rows, TAPS_AT_ONCE)):
+        Tap.objects.bulk_create(Tap(run=run, **_columns(Tap, row)) for row in chunk)
+
+
+def _columns(model: type[models.Model], row: Row) -> dict[str, Any]:
+    """The row's values under the model's column names; columns the model does not keep are left out."""
+    names = {field.name: field.attname for field in model._meta.concrete_fields}
+    return {names[name]: value for name, value in row.items() if name in names}
+
+
+def _open_accounts(answer: Answer) -> None:
+    wanted = {chart.clearing(answer.settle_on)}
+    wanted |= {chart.position(row["participant"]) for row in answer.positions}
+    for row in answer.movements:
+        wanted |= {chart.card(row["pan"]), chart.float_of(row["issuer"]), chart.suspense(row["issuer"])}
+    ledger.open_accounts(sorted(wanted))
+
+
+def _post_loads(answer: Answer) -> None:
+    """Post what the loads' own records prove."""
+    asked = {(load.card_id, load.counter, load.at): load for load in _loads_of(answer.loads)}
+    proven, strange = [], []
+    for row in answer.loads:
+        load = asked.get((row["pan"], row["counter"], row["tapped_at"]))
+        if load is not None and load.amount_fen == row["amount_fen"]:
+            proven.append(load)
+            continue
+        alarms.raise_alarm(
+            alarms.LOAD_UNKNOWN, row["pan"], row["tap"], tap=row["tap"], amount_fen=row["amount_fen"]
+        )
+        strange.append(
+            Transfer(
+                f"settle:{answer.settle_on}:load:{row['tap']}",
+                chart.float_of(row["issuer"]),
+                chart.card(row["pan"]),
+                row["amount_fen"],
+                "load",
+                business_date=answer.settle_on,
+                ref=row["tap"],
+            )
+        )
+    loads.prove(proven, "", "record")
+    ledger.post_or_fail(strange)
+
+
+def _loads_of(rows: list[Row]) -> Iterator[Load]:
+    pans = sorted({row["pan"] for row in rows})
+    for at in range(0, len(pans), CARDS_PER_QUERY):
+        yield from Load.objects.select_for_update().filter(card__in=pans[at : at + CARDS_PER_QUERY])
+
+
+def _post_purchases(answer: Answer) -> int:
+    """Debit the cards' accounts; returns what went to suspense in fen."""
+    transfers = [
+        _purchase(answer.settle_on, r)
+        for r in answer.movements
+        if r["kind"] == Kind.PURCHASE and r["amount_fen"]
+    ]
+    results = ledger.post(transfers)
+    short = [t for t, result in zip(transfers, results, strict=True) if result is Result.EXCEEDS_CREDITS]
+    refused = [t for t, result in zip(transfers, results, strict=True) if not result.done and t not in short]
+    if refused:
+        ledger.post_or_fail(refused)  # raises, naming the first
+    issuers = {chart.card(row["pan"]): row["issuer"] for row in answer.movements}
+    return sum(_to_suspense(transfer, issuers[transfer.debit]) for transfer in short)
+
+
+def _purchase(settle_on: date, row: Row) -> Transfer:
+    return Transfer(
+        f"settle:{settle_on}:card:{row['pan']}",
+        chart.card(row["pan"]),
+        chart.float_of(row["issuer"]),
+        row["amount_fen"],
+        "purchase",
+        business_date=settle_on,
+        ref=f"{row['taps']} taps",
+    )
+
+
+def _to_suspense(wanted: Transfer, issuer: str) -> int:
+    """Take from the card's account what it has and from suspense the rest; returns the rest in fen."""
+    account = ledger.account(wanted.debit)
+    assert account is not None
+    has_fen = max(0, account.free_fen)
+    missing_fen = wanted.amount_fen - has_fen
+    pan = wanted.debit.partition(":")[2]
+    steps = [replace(wanted, amount_fen=has_fen, flags=Flag.LINKED)] if has_fen else []
+    steps.append(
+        replace(
+            wanted,
+            id=f"settle:{wanted.business_date}:suspense:{pan}",
+            debit=chart.suspense(issuer),
+            amount_fen=missing_fen,
+            code="suspense",
+            ref=pan,
+        )
+    )
+    ledger.post_or_fail(steps)
+    alarms.raise_alarm(alarms.LEDGER_SUSPENSE, pan, str(wanted.business_date), missing_fen=missing_fen)
+    return missing_fen
+
+
+def position_transfers(settle_on: date, positions: list[Row]) -> list[Transfer]:
+    """The chain that books all positions of a date against its clearing account."""
+    against = chart.clearing(settle_on)
+    chain = []
+    for row in sorted(positions, key=lambda row: str(row["participant"])):
+        if row["net_fen"]:
+            own = chart.position(row["participant"])
+            debit, credit = (against, own) if row["net_fen"] > 0 else (own, against)
+            chain.append(
+                Transfer(
+                    f"settle:{settle_on}:position:{row['participant']}",
+                    debit,
+                    credit,
+                    abs(row["net_fen"]),
+                    "position",
+                    Flag.LINKED,
+                    business_date=settle_on,
+                )
+            )
+    return [*chain[:-1], *(replace(last, flags=PLAIN) for last in chain[-1:])]
+
+
+def _posting(run: SettlementRun, *, repeated: bool) -> Posting:
+    return Posting(
+        run.settle_on,
+        run.taps,
+        run.accepted,
+        run.suspended,
+        run.rejected,
+        dict(run.reasons),
+        run.charged_fen,
+        run.loaded_fen,
+        run.suspense_fen,
+        repeated,
+    )
