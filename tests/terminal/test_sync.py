@@ -159,10 +159,10 @@ def test_a_batch_the_office_refuses_is_laid_aside_and_does_not_hold_up_the_next(
     shop = terminal(SHOP, RETAIL, clock, store)
     card = new_card(balance_fen=9000)
     more(shop, card, clock, 2)
-    office.lose = 99
+    office.fail = 99
     sync(office).run(shop)
     more(shop, card, clock, 1)
-    office.lose, office.refuse = 0, {1: "BATCH_CONFLICT"}
+    office.fail, office.refuse = 0, {1: "BATCH_CONFLICT"}
     report = sync(office).run(shop)
     assert [problem.code for problem in report.problems] == ["BATCH_QUARANTINED"]
     assert "BATCH_CONFLICT" in report.problems[0].text("zh")

@@ -139,28 +139,20 @@ def _explained(linked: Expression, loads: Expression) -> Expression:
 
 
 def _chained(
-    standing: Expression, claims: Expression, linked: Expression, explained: Expression, settings: Expression
+    claims: Expression, linked: Expression, explained: Expression, settings: Expression
 ) -> Expression:
-    """Every tap with its reason after the card's other records had their say."""
-    used = claims.select(*TAP_KEY, "reused")
-    links = linked.select(*TAP_KEY, "gap", "missing_fen")
-    # a repeated delivery has the name of its original, so only originals are looked up
-    t = standing.mutate(named=standing.original.ifelse(standing.sequence, ibis.literal(-1, "int64")))
-    t = t.left_join(used, [t.terminal_id == used.terminal_id, t.named == used.sequence]).select(t, "reused")
-    t = t.left_join(links, [t.terminal_id == links.terminal_id, t.named == links.sequence])
-    t = t.select(*standing.columns, "named", "reused", "gap", "missing_fen")
-    t = t.left_join(explained, [t.terminal_id == explained.terminal_id, t.named == explained.sequence])
-    t = t.select(*standing.columns, "reused", "gap", "missing_fen", "explained").cross_join(settings)
+    """The reason the card's other records give against each piece of evidence, 0 if none."""
+    t = claims.left_join(linked, TAP_KEY).select(claims, "gap", "missing_fen")
+    t = t.left_join(explained, TAP_KEY).select(t, "explained").cross_join(settings)
     over = t.business_date < t.oldest
     unexplained = (t.missing_fen.fill_null(0) != 0) & t.explained.isnull()
     reason = ibis.cases(
-        (t.reason_no != Reason.OK.number, t.reason_no),
-        (t.reused.fill_null(False), Reason.COUNTER_REUSED.number),
+        (t.reused, Reason.COUNTER_REUSED.number),
         (unexplained & ~(over & t.accept_unexplained), Reason.BALANCE_MISMATCH.number),
         (t.gap.fill_null(False) & ~over, Reason.COUNTER_GAP.number),
         else_=Reason.OK.number,
     )
-    return t.mutate(reason_no=reason.cast("int64"), over=over).select(*standing.columns, "over")
+    return t.select(*TAP_KEY, chain_no=reason.cast("int64"))
 
 
 CLAIMS: Final = Step("claims", _claims, STANDING, s.STATE)
@@ -168,5 +160,5 @@ BEFORE: Final = Step("before", _before, CLAIMS, s.STATE, s.CARDS)
 LINKED: Final = Step("linked", _linked, CLAIMS, BEFORE)
 LOADS: Final = Step("loads", _loads, CLAIMS, s.OPEN_LOADS)
 EXPLAINED: Final = Step("explained", _explained, LINKED, LOADS)
-CHAINED: Final = Step("chained", _chained, STANDING, CLAIMS, LINKED, EXPLAINED, s.SETTINGS)
+CHAINED: Final = Step("chained", _chained, CLAIMS, LINKED, EXPLAINED, s.SETTINGS)
 STEPS: Final = (CLAIMS, BEFORE, LINKED, LOADS, EXPLAINED, CHAINED)

@@ -105,6 +105,7 @@ class DuckEngine:
     def __init__(self, spill: Path | None = None) -> None:
         self._spill = spill
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._made: set[str] = set()
 
     def __enter__(self) -> DuckEngine:
         if self._spill is None:
@@ -141,16 +142,22 @@ class DuckEngine:
         )
 
     def make(self, step: Step) -> None:
-        """Run a step and keep its result under its name."""
+        """Run a step and keep its result under its name, for the steps after it."""
+        self._made.add(step.name)
         self._db.execute(f'CREATE TEMP TABLE "{step.name}" AS {step.sql()}')
+
+    def _of(self, step: Step | Source) -> str:
+        """What to select from: the table if the step was made, its query if it is wanted only once."""
+        made = isinstance(step, Source) or step.name in self._made
+        return f'"{step.name}"' if made else f"({step.sql()})"
 
     def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
         """A result as Arrow, in the given order."""
-        return self._db.sql(f'SELECT * FROM "{step.name}"{_ordered(order)}').to_arrow_table()
+        return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_table()
 
     def stream(self, step: Step, order: Sequence[str], rows: int) -> pa.RecordBatchReader:
         """A result as Arrow, `rows` at a time, in the given order."""
-        return self._db.sql(f'SELECT * FROM "{step.name}"{_ordered(order)}').to_arrow_reader(rows)
+        return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_reader(rows)
 
     def write(
         self, step: Step, path: Path, order: Sequence[str], where: dict[str, object] | None = None
@@ -160,7 +167,7 @@ class DuckEngine:
         tests = " AND ".join(f'"{name}" = {_literal(value)}' for name, value in (where or {}).items())
         condition = f" WHERE {tests}" if tests else ""
         self._db.execute(
-            f'COPY (SELECT * FROM "{step.name}"{condition}{_ordered(order)}) '
+            f"COPY (SELECT * FROM {self._of(step)}{condition}{_ordered(order)}) "
             f"TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
         )
 

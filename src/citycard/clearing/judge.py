@@ -11,6 +11,7 @@ from citycard.clearing import sources as s
 from citycard.clearing.chain import CHAINED
 from citycard.clearing.engine import Expression, Step
 from citycard.clearing.rules import LOAD_SERVICE
+from citycard.clearing.verify import STANDING
 from citycard.core import tables
 from citycard.core.record import Kind
 from citycard.core.refusal import Reason
@@ -28,22 +29,35 @@ def _rated_by(t: Expression) -> Expression:
     return (t.kind == int(Kind.LOAD)).ifelse(LOAD_SERVICE, t.service.cast("int64"))
 
 
-def _combinations(chained: Expression) -> Expression:
-    """The distinct combinations a contract must be found for."""
-    t = chained.filter(chained.reason_no == Reason.OK.number)
+def _combinations(standing: Expression) -> Expression:
+    """The distinct combinations a contract may be needed for."""
+    t = standing.filter(standing.reason_no == Reason.OK.number)
     return t.mutate(rate_service=_rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
 
 
-def _judged(chained: Expression, rates: Expression, reasons: Expression, settings: Expression) -> Expression:
+def _judged(
+    standing: Expression, chained: Expression, rates: Expression, reasons: Expression, settings: Expression
+) -> Expression:
     """Every tap of the run with verdict, reason and rates.
 
     A record whose name was taken (or cannot be read) is called by its name, its batch and its place there,
     so that each delivery has a verdict of its own and the original keeps the plain name.
     """
-    t = chained.mutate(rate_service=_rated_by(chained).cast("int64"))
+    # only an original answers to its name
+    t = standing.mutate(
+        named=standing.original.ifelse(standing.sequence, ibis.literal(-1, "int64")),
+        rate_service=_rated_by(standing).cast("int64"),
+    )
+    t = t.left_join(chained, [t.terminal_id == chained.terminal_id, t.named == chained.sequence])
+    t = t.select(*standing.columns, "rate_service", "chain_no")
     t = t.left_join(rates, RATE_KEY).select(t, *RATE_COLUMNS).cross_join(settings)
-    uncovered = (t.reason_no == Reason.OK.number) & t.contract.isnull()
-    t = t.mutate(reason_no=uncovered.ifelse(Reason.NO_CONTRACT.number, t.reason_no))
+    reason = ibis.cases(
+        (t.reason_no != Reason.OK.number, t.reason_no),
+        (t.chain_no.fill_null(0) != Reason.OK.number, t.chain_no),
+        (t.contract.isnull(), Reason.NO_CONTRACT.number),
+        else_=Reason.OK.number,
+    )
+    t = t.mutate(reason_no=reason.cast("int64"), over=t.business_date < t.oldest)
     waits = ibis.or_(
         (t.reason_no == Reason.FROM_THE_FUTURE.number) & (t.business_date <= t.farthest),
         (t.reason_no == Reason.BALANCE_MISMATCH.number) & ~t.over,
@@ -56,8 +70,8 @@ def _judged(chained: Expression, rates: Expression, reasons: Expression, setting
     delivery = name + "~" + t.batch.left(DIGEST_DIGITS) + "." + t.position.cast("string")
     t = t.mutate(verdict=verdict, tap=t.original.ifelse(name, delivery), settled_on=t.settle_on)
     t = t.inner_join(reasons, "reason_no")
-    lake = [*tables.VERDICTS.names, *(n for n in chained.columns if n not in tables.VERDICTS.names)]
-    return t.select(*[n for n in lake if n != "over"], *RATE_COLUMNS)
+    rest = [name for name in standing.columns if name not in tables.VERDICTS.names]
+    return t.select(*tables.VERDICTS.names, *rest, *RATE_COLUMNS)
 
 
 def _kept(judged: Expression) -> Expression:
@@ -83,8 +97,8 @@ def _tally(judged: Expression) -> Expression:
     )
 
 
-COMBINATIONS: Final = Step("combinations", _combinations, CHAINED)
-JUDGED: Final = Step("judged", _judged, CHAINED, s.RATES, s.REASONS, s.SETTINGS)
+COMBINATIONS: Final = Step("combinations", _combinations, STANDING)
+JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS)
 KEPT: Final = Step("kept", _kept, JUDGED)
 VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
 TALLY: Final = Step("tally", _tally, JUDGED)

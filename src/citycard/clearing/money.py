@@ -23,6 +23,10 @@ from citycard.core.record import Kind
 PLACE_KEY: Final = tuple(n for n in s.PLACES.arrow.names if n != "place_no")
 POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
 CAUSES: Final = ("operator_share", "concession", "transfer")
+PRICED_COLUMNS: Final = (
+    "tap", "pan", "counter", "kind", "load", "tapped_at", "balance_before_fen", "amount_fen", "fee_fen",
+    "issuer_part", "acquirer_part", "scheme_part", "scheme", *POTS, *PLACE_KEY, "issuer",
+)  # fmt: skip
 SHARE: Final = ("tap", "participant", "cause", "amount_fen", "service", "acquirer", "issuer")
 
 
@@ -57,7 +61,8 @@ def _priced(judged: Expression, settings: Expression) -> Expression:
         "acquirer": (i >= a).cast("int64") + (c > a).cast("int64"),
         "scheme": (i >= c).cast("int64") + (a >= c).cast("int64"),
     }
-    return t.mutate(**{f"{p}_part": t[f"{p}_part"] + (n < left).cast("int64") for p, n in ahead.items()})
+    t = t.mutate(**{f"{p}_part": t[f"{p}_part"] + (n < left).cast("int64") for p, n in ahead.items()})
+    return t.select(*PRICED_COLUMNS)
 
 
 def _grounds(priced: Expression) -> Expression:

@@ -48,17 +48,16 @@ def write_office(engine: DuckEngine, folder: Path) -> None:
     """The declared tables the office reads back."""
     folder.mkdir(parents=True, exist_ok=True)
     for table, step in OFFICE_TABLES:
-        _write_table(engine, table, step, folder / f"{table.name}.csv")
+        write_table(table, engine.stream(step, table.key, CSV_ROWS), folder / f"{table.name}.csv")
 
 
-def _write_table(engine: DuckEngine, table: Table, step: Step, path: Path) -> None:
+def write_table(table: Table, rows: Iterable[pa.RecordBatch], path: Path) -> None:
     """As `Table.write` does; values are numbers, hex and codes, so that no cell needs quotes."""
     options = csv.WriteOptions(include_header=False, quoting_style="none")
     with path.open("wb") as file:
         file.write(f"# {table.name} v{table.version}\n{','.join(table.names)}\n".encode())
-        for batch in engine.stream(step, table.key, CSV_ROWS):
-            chunk = pa.Table.from_batches([batch]).select(table.names)
-            csv.write_csv(chunk, file, options)
+        for batch in rows:
+            csv.write_csv(pa.Table.from_batches([batch]).select(table.names), file, options)
 
 
 def write_statements(

@@ -123,12 +123,11 @@ class _Run:
                 self.give_context(batches)
                 self.deduplicate()
             with self.step("verify", 0.55):
-                self.make(verify.HOT, verify.EXAMINED, verify.WAITING, verify.STANDING, *chain.STEPS)
+                self.make(*verify.STEPS, *chain.STEPS)
             with self.step("apportion", 0.7):
                 self.apportion()
             with self.step("net", 0.8):
-                self.make(money.POSITIONS, money.REVENUE, money.MOVEMENTS)
-                self.make(*carry.STEPS, judge.KEPT, judge.VERDICTS, judge.TALLY)
+                self.make(money.POSITIONS, money.REVENUE, *carry.STEPS)
             with self.step("write", 0.85):
                 report = self.write(batches)
         with self.step("close", 0.97):
@@ -216,17 +215,16 @@ class _Run:
 
     def apportion(self) -> None:
         """Verdicts with their contracts, and every accepted tap's shares."""
-        self.make(judge.COMBINATIONS)
         wanted = self.engine.fetch(judge.COMBINATIONS, judge.RATE_KEY).to_pylist()
         found = rates(self.reference.contracts, [tuple(row[k] for k in judge.RATE_KEY) for row in wanted])
         self.give(s.RATES, found)
-        self.make(judge.JUDGED, money.PRICED, money.GROUNDS)
+        self.make(judge.JUDGED, money.PRICED)
         sharing = self.rules.sharing or TariffSharing(self.reference.tariffs)
         grounds = self.engine.fetch(money.GROUNDS, money.PLACE_KEY).to_pylist()
         places, weights = weigh(grounds, self.reference, sharing)
         self.give(s.PLACES, places)
         self.give(s.WEIGHTS, weights)
-        self.make(money.PLACED, money.SPLIT, money.SHARES, money.UNBALANCED, money.SHARES_OUT)
+        self.make(money.PLACED, money.SPLIT, money.SHARES)
         wrong = self.engine.fetch(money.UNBALANCED).slice(0, 1).to_pylist()
         assert not wrong, f"shares of a tap do not add up to zero: {wrong}"
 

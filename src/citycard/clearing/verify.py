@@ -17,7 +17,8 @@ from citycard.core.record import Flag, Kind
 from citycard.core.refusal import Reason
 from citycard.services.contract import CardClass
 
-TAP_KEY: Final = ("terminal_id", "sequence")
+TAP_KEY: Final = ("terminal_id", "sequence")  # the record's name
+ROW_KEY: Final = ("batch_no", "position")  # one delivery of it, in this run
 # With these reasons a record whose TAC verifies still tells what its card did. Those rejected for others
 # may come again, corrected, and must not find their counter taken.
 FINAL: Final = tuple(
@@ -38,12 +39,13 @@ def _known(late: Expression, history: Expression, pool: Expression) -> Expressio
 
 
 def _delivered(taps: Expression, known: Expression, batches: Expression) -> Expression:
-    """Each record with `repeat` (OK, DUPLICATE or CONTENT_CONFLICT); one of a name is `original`.
+    """Each record's `repeat` (OK, DUPLICATE or CONTENT_CONFLICT); one record of a name is `original`.
 
     Among records of one name in this run the one whose TAC verifies is taken, then the order of content
     and digest decides, never the order of arrival.
     """
-    found = taps.left_join(known, TAP_KEY).select(taps, known.known).inner_join(batches, "batch_no")
+    found = taps.select(*ROW_KEY, *TAP_KEY, "decoded", "tac_ok", "fingerprint")
+    found = found.left_join(known, TAP_KEY).select(found, known.known).inner_join(batches, "batch_no")
     name = ibis.window(
         group_by=[found.terminal_id, found.sequence, found.decoded],
         order_by=[found.tac_ok.desc(), found.fingerprint, found.batch, found.position],
@@ -59,27 +61,29 @@ def _delivered(taps: Expression, known: Expression, batches: Expression) -> Expr
     )
     found = found.mutate(repeat=repeat)
     original = found.decoded & (found.repeat == Reason.OK.number)
-    return found.mutate(original=original).drop("batch_no", "known", "place", "first")
+    return found.select(*ROW_KEY, "batch", "repeat", original=original)
 
 
-def _hot(delivered: Expression, hotlist: Expression) -> Expression:
+def _hot(taps: Expression, hotlist: Expression) -> Expression:
     """Purchases with a listed card at a terminal whose list held it.
 
-    Where the terminal had not got the list yet, the holder's loss is the issuer's: the tap stands.
+    Where the terminal had not got the list yet, the holder's loss is the issuer's: the tap stands. Loads
+    stand as well: the retailer took the money.
     """
-    listed = hotlist.select(hot_pan=hotlist.pan, version=hotlist.version, listed_at=hotlist.listed_at,
-                            delisted_at=hotlist.delisted_at)  # fmt: skip
-    taps = delivered.filter(delivered.original & (delivered.kind == int(Kind.PURCHASE)))
-    found = taps.inner_join(listed, taps.pan == listed.hot_pan)
+    listed = hotlist.select("pan", "version", "listed_at", "delisted_at")
+    purchases = taps.filter(taps.kind == int(Kind.PURCHASE))
+    purchases = purchases.select(*ROW_KEY, "pan", "hotlist_version", "tapped_at")
+    found = purchases.inner_join(listed, "pan")
     found = found.filter(
         (found.version <= found.hotlist_version)
         & (found.tapped_at >= found.listed_at)
         & (found.delisted_at.isnull() | (found.tapped_at < found.delisted_at))
     )
-    return found.select(*TAP_KEY).distinct().mutate(hot=ibis.literal(True))
+    return found.select(*ROW_KEY).distinct().mutate(hot=ibis.literal(True))
 
 
 def _joined(
+    taps: Expression,
     delivered: Expression,
     settings: Expression,
     terminals: Expression,
@@ -92,25 +96,20 @@ def _joined(
     owners = terminals.select("terminal", owner=terminals.acquirer)
     issuers = issuers.mutate(issuer_known=ibis.literal(True))
     issued = cards.select("pan", card_issuer=cards.issuer)
-    found = delivered.left_join(owners, "terminal").select(delivered, "owner")
+    found = taps.inner_join(delivered, ROW_KEY).select(taps, "repeat", "original")
+    found = found.left_join(owners, "terminal").select(found, "owner")
     found = found.left_join(issuers, "issuer").select(found, "issuer_known")
     found = found.left_join(issued, "pan").select(found, "card_issuer")
     found = found.left_join(limits, "service").select(found, "most_fen")
-    found = found.left_join(hot, TAP_KEY).select(found, "hot")
+    found = found.left_join(hot, ROW_KEY).select(found, "hot")
     return found.cross_join(settings)
 
 
 def _examined(
-    delivered: Expression,
-    settings: Expression,
-    terminals: Expression,
-    issuers: Expression,
-    cards: Expression,
-    limits: Expression,
-    hot: Expression,
+    taps: Expression, delivered: Expression, settings: Expression, *about: Expression
 ) -> Expression:
-    """Each new record with the number of the first reason against it, 0 if none."""
-    t = _joined(delivered, settings, terminals, issuers, cards, limits, hot)
+    """Each new record's number of the first reason against it, 0 if none, and whether it is evidence."""
+    t = _joined(taps, delivered, settings, *about)
     purchase = t.kind == int(Kind.PURCHASE)
     test = ((t.flags.cast("int64") & int(Flag.TEST)) != 0) | (t.card_class == CardClass.TEST)
     due = t.list_fen - t.concession_fen - t.transfer_fen + t.surcharge_fen
@@ -133,37 +132,38 @@ def _examined(
         (t.hot.notnull(), Reason.HOTLISTED.number),
         else_=Reason.OK.number,
     )
-    t = t.mutate(reason_no=reason.cast("int64"), pooled=ibis.literal(False))
+    t = t.mutate(reason_no=reason.cast("int64"))
     genuine = t.original & card_known & t.tac_ok & (t.business_date <= t.settle_on)
-    t = t.mutate(evidence=genuine & t.reason_no.isin(FINAL))
-    return t.select(*s.POOL.table.columns, "original", "reason_no", "evidence", "pooled")
+    return t.select(*ROW_KEY, "original", "reason_no", evidence=genuine & t.reason_no.isin(FINAL))
 
 
-def _waiting(pool: Expression, settings: Expression) -> Expression:
-    """What earlier runs suspended, looked at again: passed but for its date and its card's other records."""
-    t = pool.cross_join(settings)
-    early = t.business_date > t.settle_on
-    reason = early.ifelse(Reason.FROM_THE_FUTURE.number, Reason.OK.number)
-    t = t.mutate(
+def _standing(
+    taps: Expression, delivered: Expression, examined: Expression, pool: Expression, settings: Expression
+) -> Expression:
+    """All taps of the run: the new ones, and those earlier runs suspended, looked at again.
+
+    A suspended tap has passed all but its date and what its card's other records say.
+    """
+    columns = (*pool.columns, "original", "reason_no", "evidence", "pooled")
+    new = taps.inner_join(delivered.select(*ROW_KEY, "batch"), ROW_KEY).select(taps, "batch")
+    new = new.inner_join(examined, ROW_KEY).mutate(pooled=ibis.literal(False)).select(*columns)
+    old = pool.cross_join(settings.select("settle_on"))
+    early = old.business_date > old.settle_on
+    old = old.mutate(
         original=ibis.literal(True),
-        reason_no=reason.cast("int64"),
+        reason_no=early.ifelse(Reason.FROM_THE_FUTURE.number, Reason.OK.number).cast("int64"),
         evidence=~early,
         pooled=ibis.literal(True),
     )
-    return t.select(*pool.columns, "original", "reason_no", "evidence", "pooled")
-
-
-def _standing(examined: Expression, waiting: Expression) -> Expression:
-    return examined.union(waiting.select(*examined.columns))
+    return new.union(old.select(*columns))
 
 
 LATE: Final = Step("late", _late, s.TAPS, s.LAST_SEQUENCES)
 KNOWN: Final = Step("known", _known, LATE, s.HISTORY, s.POOL)
 DELIVERED: Final = Step("delivered", _delivered, s.TAPS, KNOWN, s.BATCHES)
-HOT: Final = Step("hot", _hot, DELIVERED, s.HOTLIST)
+HOT: Final = Step("hot", _hot, s.TAPS, s.HOTLIST)
 EXAMINED: Final = Step(
-    "examined", _examined, DELIVERED, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT
+    "examined", _examined, s.TAPS, DELIVERED, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT
 )
-WAITING: Final = Step("waiting", _waiting, s.POOL, s.SETTINGS)
-STANDING: Final = Step("standing", _standing, EXAMINED, WAITING)
-STEPS: Final = (DELIVERED, HOT, EXAMINED, WAITING, STANDING)
+STANDING: Final = Step("standing", _standing, s.TAPS, DELIVERED, EXAMINED, s.POOL, s.SETTINGS)
+STEPS: Final = (HOT, EXAMINED, STANDING)

@@ -18,7 +18,6 @@ from typing import Any, Final
 import httpx
 
 from citycard.blueprints import Scheme, TerminalPlan
-from citycard.core.card import Card
 from citycard.keys import CHEAP, FILE_NAME, STRONG, Cost, Psam, SoftVault, scheme_ceremony
 from citycard.keys.vault import KeyName
 from citycard.lab import desk
@@ -38,7 +37,7 @@ from citycard.terminal import (
     Terminal,
     TerminalConfig,
 )
-from citycard.terminal.link import EmulatedLink
+from citycard.terminal.link import Chip, EmulatedLink
 from citycard.terminal.parameters import Shelf
 from citycard.terminal.store import FolderStore, MemoryStore
 
@@ -46,6 +45,7 @@ Progress = Callable[[str, int, int], None]
 FOUNDED: Final = datetime(2026, 3, 2, 5, 0)  # a Monday, before the first train
 METRO: Final = service_named("metro").code
 BUS: Final = service_named("bus").code
+PATIENCE: Final = 3  # presentations before a person walks on
 TEAR_STEPS: Final = 14  # exchanges of the longest conversation
 
 
@@ -190,18 +190,22 @@ class City:
         loaders = [p.id for p in posts if p.loads] or tills
         return Places(gates, [p.id for p in posts if p.service == BUS], tills, loaders)
 
-    def do(self, act: Act) -> TapResult:
-        """A person does what was planned, presenting the card again when it was torn away."""
+    def do(self, act: Act, seen: Callable[[], None] = lambda: None) -> TapResult:
+        """A person does what was planned, presenting the card again when it was torn away.
+
+        `seen` is called after each presentation.
+        """
         self.clock.at(act.at)
         chip = self.pockets[act.card].chip
-        for _ in range(3):
+        for _ in range(PATIENCE):
             result = self.present(act.terminal, chip, act)
+            seen()
             if result.outcome is not Outcome.TORN:
                 return result
             self.clock.pass_time(2)
         return result
 
-    def present(self, terminal_id: str, chip: Card, act: Act) -> TapResult:
+    def present(self, terminal_id: str, chip: Chip, act: Act) -> TapResult:
         """One presentation; a terminal killed in it starts again, and the card counts as torn."""
         post = self.posts[terminal_id]
         link = EmulatedLink(chip, self.faults.tear_step(TEAR_STEPS), self.faults.random.random() < 0.5)

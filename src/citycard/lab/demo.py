@@ -44,7 +44,6 @@ TWICE_SHARE: Final = 0.02
 LOST_SHARE: Final = 0.012
 NOON: Final = timedelta(hours=13)
 FARE_PARTS: Final = ("list_fen", "concession_fen", "transfer_fen", "surcharge_fen", "charged_fen")
-STRANGERS: Final = 3  # cards of no known scheme held to a reader
 
 DEMO_FOLDER = declare(
     "DEMO_FOLDER",
@@ -190,9 +189,9 @@ class _Day:
             self.uploads["problems"] += len(report.problems) + len(report.remarks)
 
     def _strangers(self) -> None:
-        """Chips of no scheme, held to a reader."""
-        for _ in range(STRANGERS):
-            chip = blank_card(T_UNION, bytes(16), self.random.randbytes)
+        """A blank chip and cards of other trades, held to a reader."""
+        blank = blank_card(T_UNION, bytes(16), self.random.randbytes)
+        for chip in (blank, _Alien(), _Alien()):
             terminal = self.random.choice(list(self.city.places.buses))
             self.city.present(terminal, chip, Act(self.city.clock(), 0, terminal, Event.BOARD))
 
@@ -217,7 +216,7 @@ class _Day:
         self.uploads["altered_refused"] += self._send(post.token, altered) == 422
 
     def _forge(self) -> None:
-        """A dishonest operator signs a batch of an old record, the same at another price, and an invented one."""
+        """A dishonest operator signs an old record, the same at another price, and an invented one."""
         raw = max((self.city.home / "lake" / "raw").rglob("*.ccb")).read_bytes()
         record = open_batch(raw).records()[0]
         post = self.city.posts[record.terminal.hex()]
@@ -262,6 +261,16 @@ class _Day:
             "ledger_balanced": books.ledger_balanced,
             "cards_match_shadow_accounts": not mismatches(self.city.pockets) and books.cards_match,
         }
+
+
+class _Alien:
+    """A door key, a library card: it knows none of our files."""
+
+    def power_on(self) -> bytes:
+        return bytes.fromhex("3B80800101")
+
+    def process(self, command: bytes) -> bytes:
+        return bytes.fromhex("6A82")
 
 
 def mismatches(pockets: list[Pocket]) -> list[tuple[str, int, int]]:

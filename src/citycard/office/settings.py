@@ -15,6 +15,7 @@ from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
 from citycard.office import home
+from citycard.office.console.unfold import UNFOLD as UNFOLD
 
 CITYCARD_HOME = home.home()
 SECRET_KEY = lazy(home.secret_key, str)(CITYCARD_HOME)

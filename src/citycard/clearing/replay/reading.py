@@ -30,6 +30,7 @@ from citycard.clearing.replay.problems import (
 BLOCK_BYTES: Final = 4 * 1024 * 1024  # some 40 000 lines: large enough for Arrow, small beside the memory
 LINE_BYTES_MAX: Final = 1024 * 1024  # a longer line is no record
 SAMPLE_DECODABLE: Final = 0.5  # fewer lines than this in the right encoding: the whole file is in another
+PACKED: Final = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2", ".lz4": "lz4"}
 BOM: Final = b"\xef\xbb\xbf"
 COLUMNS: Final = ("row", *ROLES, "rest")
 SCHEMA: Final = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in (*ROLES, "rest"))])
@@ -76,31 +77,34 @@ def read_blocks(path: Path, form: FileFormat, progress: Callable[[int, int], Non
 
 def _whole_lines(path: Path, progress: Callable[[int, int], None]) -> Iterator[bytes]:
     """The text in blocks that end at a line end."""
-    total, offset, rest = path.stat().st_size, 0, b""
-    compression = {".zst": "zstd", ".gz": "gzip", ".bz2": "bz2", ".lz4": "lz4"}.get(path.suffix)
-    with pa.OSFile(str(path), "rb") as file:
-        stream: Any = file if compression is None else pa.CompressedInputStream(file, compression)
-        while True:
-            try:
-                chunk = stream.read(BLOCK_BYTES)
-            except OSError as fault:
-                raise REPLAY_FILE_UNREADABLE(path=path, offset=offset, why=str(fault)) from None
-            offset += len(chunk)
-            if not chunk:
-                break
-            progress(min(file.tell(), total), total)
-            cut = chunk.rfind(b"\n") + 1
-            if not cut:
-                rest += chunk
-                if len(rest) > LINE_BYTES_MAX:
-                    raise REPLAY_NOT_LINES(path=path, limit=LINE_BYTES_MAX)
-                continue
+    rest = b""
+    for chunk in _chunks(path, progress):
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
             yield rest + chunk[:cut]
             rest = chunk[cut:]
-            if len(rest) > LINE_BYTES_MAX:
-                raise REPLAY_NOT_LINES(path=path, limit=LINE_BYTES_MAX)
+        else:
+            rest += chunk
+        if len(rest) > LINE_BYTES_MAX:
+            raise REPLAY_NOT_LINES(path=path, limit=LINE_BYTES_MAX)
     if rest:
         yield rest
+
+
+def _chunks(path: Path, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    """The text in blocks of some size, unpacked if it is packed."""
+    offset = 0
+    try:
+        total = path.stat().st_size
+        with pa.OSFile(str(path), "rb") as file:
+            packed = PACKED.get(path.suffix)
+            stream: Any = pa.CompressedInputStream(file, packed) if packed else file
+            while chunk := stream.read(BLOCK_BYTES):
+                offset += len(chunk)
+                progress(min(file.tell(), total), total)
+                yield chunk
+    except OSError as fault:
+        raise REPLAY_FILE_UNREADABLE(path=path, offset=offset, why=str(fault)) from None
 
 
 def _check_encoding(path: Path, form: FileFormat, head: bytes, body: bytes) -> None:

@@ -99,7 +99,7 @@ def refund_steps(pan: str, issuer: str, owed: tuple[int, int], deposit_fen: int,
     return [
         (card(pan), f"counter:{issuer}", balance_fen, "refund"),
         (due(pan), f"counter:{issuer}", due_fen, "refund_due"),
-        (f"counter:{issuer}", f"float:{issuer}", balance_fen, "refund_float"),
+        (f"counter:{issuer}", f"float:{issuer}", balance_fen + due_fen, "refund_float"),
         (f"deposit:{issuer}", f"counter:{issuer}", deposit_fen, "deposit_back"),
         (f"counter:{issuer}", f"fees:{issuer}", fee_fen, "refund_fee"),
     ]

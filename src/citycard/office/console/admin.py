@@ -37,7 +37,9 @@ class Kept(ModelAdmin):  # type: ignore[misc]
         changed = list(getattr(form, "changed_data", []))
         verb = "change" if change else "add"
         name = f"{obj._meta.model_name} {obj.pk}"
-        audit.record(request.user.get_username(), f"{verb}_{obj._meta.model_name}", name[:100], fields=changed)
+        audit.record(
+            request.user.get_username(), f"{verb}_{obj._meta.model_name}", name[:100], fields=changed
+        )
 
 
 @admin.register(scheme.Participant)

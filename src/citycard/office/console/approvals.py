@@ -78,9 +78,7 @@ def _run(approval: Approval, first: Actor, second: Actor) -> Result:
 
 
 def _waiting(approval_id: object) -> Approval | None:
-    return (
-        Approval.objects.select_for_update().filter(pk=approval_id, state=ApprovalState.WAITING).first()
-    )
+    return Approval.objects.select_for_update().filter(pk=approval_id, state=ApprovalState.WAITING).first()
 
 
 def _decide(approval: Approval, state: ApprovalState, by: Actor) -> None:

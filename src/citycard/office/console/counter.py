@@ -75,9 +75,7 @@ SERVICES: Final[dict[str, Service]] = {
     ),
     "replace": Service(
         forms.Replace,
-        lambda pan, by, form: verbs.replace(
-            pan, form.cleaned_data["new"], by, in_hand_fen=form.in_hand_fen
-        ),
+        lambda pan, by, form: verbs.replace(pan, form.cleaned_data["new"], by, in_hand_fen=form.in_hand_fen),
         _("The holder gets a new card from stock. Balance and deposit go over to it."),
     ),
     "refund": Service(

@@ -171,7 +171,11 @@ def _part(key: str, value: Mapping[str, Any], lines: Mapping[int, str]) -> Block
 
 
 def _grid(title: str, rows: list[Mapping[str, Any]], lines: Mapping[int, str]) -> Grid:
-    keys = [key for key in dict.fromkeys(k for row in rows for k in row) if any(not _empty(r.get(key)) for r in rows)]
+    keys = [
+        key
+        for key in dict.fromkeys(k for row in rows for k in row)
+        if any(not _empty(r.get(key)) for r in rows)
+    ]
     body = [[_cell(key, row.get(key), lines) for key in keys] for row in rows[:WIDE]]
     return Grid(title, [_word(key) for key in keys], body, max(0, len(rows) - WIDE))
 

@@ -44,7 +44,10 @@ def names() -> Names:
     return Names(
         participants(),
         dict(Line.objects.values_list("number", column)),
-        {(line, number): name for line, number, name in Station.objects.values_list("line", "number", column)},
+        {
+            (line, number): name
+            for line, number, name in Station.objects.values_list("line", "number", column)
+        },
     )
 
 

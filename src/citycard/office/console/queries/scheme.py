@@ -74,10 +74,16 @@ def contracts() -> list[dict[str, Any]]:
 def members() -> list[dict[str, Any]]:
     """Participants with roles in words and how many lines and terminals each has."""
     terminals = dict(
-        Terminal.objects.order_by().values_list("acquirer").annotate(n=Count("id")).values_list("acquirer", "n")
+        Terminal.objects.order_by()
+        .values_list("acquirer")
+        .annotate(n=Count("id"))
+        .values_list("acquirer", "n")
     )
     lines: dict[str, int] = dict(
-        Line.objects.order_by().values_list("operator").annotate(n=Count("number")).values_list("operator", "n")
+        Line.objects.order_by()
+        .values_list("operator")
+        .annotate(n=Count("number"))
+        .values_list("operator", "n")
     )
     return [
         {

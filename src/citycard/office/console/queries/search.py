@@ -87,7 +87,9 @@ def _terminals(text: str) -> list[Hit]:
 def _participants(text: str) -> list[Hit]:
     wanted = Q(id__icontains=text) | Q(name_en__icontains=text) | Q(name_zh__icontains=text)
     link = reverse("console:participants")
-    return [Hit(f"{link}#{row.id}", row.name, row.id) for row in Participant.objects.filter(wanted)[:FOUND_MAX]]
+    return [
+        Hit(f"{link}#{row.id}", row.name, row.id) for row in Participant.objects.filter(wanted)[:FOUND_MAX]
+    ]
 
 
 def _digests(text: str) -> list[str]:

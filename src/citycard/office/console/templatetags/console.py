@@ -45,7 +45,11 @@ def pan(number: str) -> SafeString:
     """A card number in groups of four that is still copied without gaps."""
     text = str(number)
     groups = "</span><span>".join(text[at : at + 4] for at in range(0, len(text), 4))
-    return format_html('<span class="cc-pan"><span>{}</span></span>', SafeString(groups)) if text.isdigit() else SafeString(format_html("{}", text))
+    return (
+        format_html('<span class="cc-pan"><span>{}</span></span>', SafeString(groups))
+        if text.isdigit()
+        else SafeString(format_html("{}", text))
+    )
 
 
 @register.filter

@@ -13,8 +13,9 @@ from citycard.office import audit, clock
 from citycard.office.cards import hotlist
 from citycard.office.console import labels
 from citycard.office.console.access import ALARM_CLOSERS, missing, page, refused, show
-from citycard.office.console.queries import scheme, terminals as queries
+from citycard.office.console.queries import scheme
 from citycard.office.console.queries import taps as tap_rows
+from citycard.office.console.queries import terminals as queries
 from citycard.office.console.queries.names import names
 from citycard.office.console.views.pages import cut
 from citycard.office.intake.business import business_date
