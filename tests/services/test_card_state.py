@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from citycard.blueprints import load_scheme
 from citycard.core import tunion
 from citycard.core.record import Flag
-from citycard.services import REGISTRY, bus, metro, retail, service_named
+from citycard.services import REGISTRY, bus, metro, retail
 from citycard.services.card_state import LAST, METRO_NUMBER, Site, read_state, write_state
 from citycard.services.contract import Event, Grant, Journey, Ride, Rights, State, Tap
 
@@ -81,8 +81,8 @@ def test_a_journey_never_closed_is_found_at_the_next_entry() -> None:
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2060, 1, 1)).map(lambda at: at.replace(microsecond=0))
 terminals = st.binary(min_size=6, max_size=6)
-rides = st.builds(Ride, st.sampled_from([1, 2]), st.integers(0, 65535), st.integers(0, 65535), moments, terminals,
-                  st.integers(0, 10**6))  # fmt: skip
+places = st.integers(0, 65535)
+rides = st.builds(Ride, st.sampled_from([1, 2]), places, places, moments, terminals, st.integers(0, 10**6))  # fmt: skip
 
 
 @given(

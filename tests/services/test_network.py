@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from datetime import date, datetime
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +31,7 @@ def all_pairs(network: Network) -> dict[tuple[Node, Node], int]:
 
     for track in network.tracks:
         stops = track.stops
-        for here, there in zip(stops, stops[1:], strict=False):
+        for here, there in pairwise(stops):
             edge((track.line, here.station), (track.line, there.station), there.at_m - here.at_m)
         if track.loop_m is not None and len(stops) > 2:
             edge((track.line, stops[0].station), (track.line, stops[-1].station), track.loop_m)

@@ -40,16 +40,17 @@ def test_a_used_tariff_still_equals_a_fresh_one() -> None:
     [
         ("bus", {}, "fares", "missing"),
         ("bus", {"fares": [{"fare": FLAT}], "discont": 1}, "discont", "unknown"),
-        ("bus", {"fares": [{"fare": {"kind": "flat", "fare_fen": "200"}}]}, "fares[0].fare.flat.fare_fen", "'200'"),
-        ("bus", {"fares": [{"fare": {"kind": "flat", "fare_fen": 2.5}}]}, "fares[0].fare.flat.fare_fen", "2.5"),
-        ("bus", {"fares": [{"fare": {"kind": "flat", "fare_fen": -1}}]}, "fares[0].fare.flat.fare_fen", "-1"),
+        ("bus", {"fares": [{"fare": FLAT | {"fare_fen": "200"}}]}, "fares[0].fare.flat.fare_fen", "'200'"),
+        ("bus", {"fares": [{"fare": FLAT | {"fare_fen": 2.5}}]}, "fares[0].fare.flat.fare_fen", "2.5"),
+        ("bus", {"fares": [{"fare": FLAT | {"fare_fen": -1}}]}, "fares[0].fare.flat.fare_fen", "-1"),
         ("bus", {"fares": [{"fare": FLAT}, {"fare": FLAT}]}, "top level", "two fares name no line"),
         ("bus", {"fares": [{"lines": [1, 1], "fare": FLAT}]}, "top level", "line 1 is priced twice"),
         ("bus", {"fares": [{"fare": FLAT}], "concessions": {"rules": [{"classes": ["pupil"], "pay_bp": 0}]}},
          "concessions.rules[0].classes[0]", "'pupil'"),
         ("bus", {"fares": [{"fare": FLAT}], "concessions": {"rules": [{"classes": ["senior"]}]}},
          "concessions.rules[0]", "either pay_bp or slices"),
-        ("metro", {"fares": {"kind": "distance", "steps": [{"up_to_m": 1, "fare_fen": 1}]}}, "top level", "tracks"),
+        ("metro", {"fares": {"kind": "distance", "steps": [{"up_to_m": 1, "fare_fen": 1}]}},
+         "top level", "tracks"),
         ("metro", {"fares": {"kind": "zones"}}, "fares", "'zones'"),
         ("metro", {"fares": {"kind": "keyed", "maximum_fen": 9}, "missing_entry": {"action": "ignore"}},
          "top level", "cannot be ignored"),
@@ -153,7 +154,8 @@ def test_the_best_transfer_counts_once() -> None:
 )
 def test_a_block_of_validity_past_midnight(at: str, holds: bool) -> None:
     block = Block(
-        from_date=date(2026, 9, 1), until_date=date(2026, 9, 30), weekdays=("mon", "tue", "wed", "thu", "fri"),
+        from_date=date(2026, 9, 1), until_date=date(2026, 9, 30),
+        weekdays=("mon", "tue", "wed", "thu", "fri"),
         from_time=time(23), until_time=time(5),
     )  # fmt: skip
     assert block.holds(datetime.fromisoformat(at)) is holds

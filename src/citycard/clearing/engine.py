@@ -148,8 +148,12 @@ class DuckEngine:
 
     def _of(self, step: Step | Source) -> str:
         """What to select from: the table if the step was made, its query if it is wanted only once."""
-        made = isinstance(step, Source) or step.name in self._made
-        return f'"{step.name}"' if made else f"({step.sql()})"
+        if isinstance(step, Source) or step.name in self._made:
+            return f'"{step.name}"'
+        for needed in step.inputs:
+            if isinstance(needed, Step) and needed.name not in self._made:
+                self.make(needed)
+        return f"({step.sql()})"
 
     def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
         """A result as Arrow, in the given order."""

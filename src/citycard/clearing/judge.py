@@ -79,15 +79,15 @@ def _kept(judged: Expression) -> Expression:
     return judged.drop("original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
 
 
-def _verdicts(kept: Expression) -> Expression:
+def _verdicts(judged: Expression) -> Expression:
     """The declared table, its dates and moments written as text."""
     text = {
-        "tapped_at": kept.tapped_at.strftime("%Y-%m-%dT%H:%M:%S"),
-        "entry_at": kept.entry_at.strftime("%Y-%m-%dT%H:%M:%S"),
-        "business_date": kept.business_date.strftime("%Y-%m-%d"),
-        "settled_on": kept.settled_on.strftime("%Y-%m-%d"),
+        "tapped_at": judged.tapped_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "entry_at": judged.entry_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "business_date": judged.business_date.strftime("%Y-%m-%d"),
+        "settled_on": judged.settled_on.strftime("%Y-%m-%d"),
     }
-    return kept.mutate(**text).select(*tables.VERDICTS.names)
+    return judged.mutate(**text).select(*tables.VERDICTS.names)
 
 
 def _tally(judged: Expression) -> Expression:
@@ -100,5 +100,5 @@ def _tally(judged: Expression) -> Expression:
 COMBINATIONS: Final = Step("combinations", _combinations, STANDING)
 JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS)
 KEPT: Final = Step("kept", _kept, JUDGED)
-VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
+VERDICTS: Final = Step("verdicts", _verdicts, JUDGED)
 TALLY: Final = Step("tally", _tally, JUDGED)

@@ -46,6 +46,8 @@ FOUNDED: Final = datetime(2026, 3, 2, 5, 0)  # a Monday, before the first train
 METRO: Final = service_named("metro").code
 BUS: Final = service_named("bus").code
 PATIENCE: Final = 3  # presentations before a person walks on
+DEATHS_MAX: Final = 3  # of one clearing
+CHECKPOINTS: Final = 90  # steps of clearing and statements of posting, about
 TEAR_STEPS: Final = 14  # exchanges of the longest conversation
 
 
@@ -110,6 +112,7 @@ class City:
         self.durable = durable
         self.cost = cost or (STRONG if durable else CHEAP)
         self.tally = Tally()
+        self._night = DeathTimer()  # when clearing and posting die
         self.pockets: list[Pocket] = []
         self.posts: dict[str, Post] = {}
         self.vault: SoftVault
@@ -149,7 +152,7 @@ class City:
         from citycard.office.participants.scheme import install_scheme
 
         install_scheme(self.scheme)
-        self.client = desk.client(lambda inner: RoughNetwork(inner, self.faults))
+        self.client = desk.client(lambda inner: RoughNetwork(inner, self.faults, desk.mortal))
 
     def _place_terminals(self, progress: Progress) -> None:
         from citycard.office.intake import tokens
@@ -248,30 +251,34 @@ class City:
 
     def clear(self, day: date, progress: Progress = silent) -> Any:
         """Export, clear, post and settle one business date; killed on the way, it is done again."""
+        for _ in range(DEATHS_MAX):
+            try:
+                return self._clear(day, progress)
+            except Killed:
+                continue
+        self._night.disarm()
+        return self._clear(day, progress)
+
+    def _clear(self, day: date, progress: Progress) -> Any:
         from citycard.clearing import run
         from citycard.office import settlement
 
-        for _ in range(8):
-            try:
-                settlement.export(day)
-                report = run(
-                    self.home,
-                    day,
-                    self.vault.tac_checker(),
-                    self.scheme.calendar,
-                    lambda step, part: progress("clearing 清分", round(part * 100), 100),
-                    checkpoint=self._checkpoint,
-                )
-                settlement.post_run(day)
-                settlement.settle(day)
-                return report
-            except Killed:
-                continue
-        raise AssertionError("clearing was killed eight times in a row")
-
-    def _checkpoint(self, name: str) -> None:
-        if self.faults.strikes("kill_clearing") and self.faults.random.random() < 0.15:
-            raise Killed
+        if self.faults.strikes("kill_clearing"):
+            self._night.arm(self.faults.random.randrange(CHECKPOINTS))
+        with desk.mortal(self._night):
+            settlement.export(day)
+            report = run(
+                self.home,
+                day,
+                self.vault.tac_checker(),
+                self.scheme.calendar,
+                lambda step, part: progress("clearing 清分", round(part * 100), 100),
+                checkpoint=self._night.step,
+            )
+            settlement.post_run(day)
+            settlement.settle(day)
+        self._night.disarm()
+        return report
 
     def close(self) -> None:
         """Let go of everything the process holds."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import httpx
 from django.conf import settings
 
 from citycard.keys.vault import Vault
+from citycard.lab.faults import DeathTimer
 from citycard.office import clock, custody, setup
 from citycard.office.home import SQLITE_FILE, database
 
@@ -56,6 +58,19 @@ def client(
     from citycard.office.wsgi import application
 
     return httpx.Client(transport=transport(httpx.WSGITransport(app=application)), base_url=BASE_URL)
+
+
+@contextmanager
+def mortal(death: DeathTimer) -> Iterator[None]:
+    """Within, the office may die before any of its statements to the database, as the timer says."""
+    from django.db import connection
+
+    def die_or_do(execute: Callable[..., Any], *args: Any) -> Any:
+        death.step()
+        return execute(*args)
+
+    with connection.execute_wrapper(die_or_do):
+        yield
 
 
 def _move(home: Path, durable: bool) -> None:

@@ -7,10 +7,14 @@ Every fault is drawn from one seeded source, so that a seed names one city and i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
+from typing import Final
 
 import httpx
+
+OFFICE_STATEMENTS: Final = 14  # statements of one request, about
 
 
 class Killed(BaseException):
@@ -87,26 +91,44 @@ class DeathTimer:
 
 
 class RoughNetwork(httpx.BaseTransport):
-    """A network that loses requests, loses answers and delivers requests twice."""
+    """A network that loses requests and answers and delivers requests twice, to an office that may die.
+
+    `mortal` gives a context within which the office's process ends when its timer runs out.
+    """
 
     def __init__(
-        self, inner: httpx.BaseTransport, faults: Faults, counted: Callable[[], None] | None = None
+        self,
+        inner: httpx.BaseTransport,
+        faults: Faults,
+        mortal: Callable[[DeathTimer], AbstractContextManager[None]],
     ) -> None:
         self._inner = inner
         self._faults = faults
-        self._counted = counted
+        self._mortal = mortal
+        self._death = DeathTimer()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Deliver, or do not, or do twice."""
         if self._faults.strikes("request_lost"):
             raise httpx.ConnectTimeout("the request was lost on the way", request=request)
-        response = self._inner.handle_request(request)
-        if self._counted:
-            self._counted()
+        response = self._ask(request)
         if self._faults.strikes("repeated"):
             response.read()
-            response = self._inner.handle_request(request)
+            response = self._ask(request)
         if self._faults.strikes("answer_lost"):
             response.read()
             raise httpx.ReadTimeout("the answer was lost on the way", request=request)
         return response
+
+    def _ask(self, request: httpx.Request) -> httpx.Response:
+        """One delivery; an office that dies in it answers nothing."""
+        if not self._faults.strikes("kill_office"):
+            return self._inner.handle_request(request)
+        self._death.arm(self._faults.random.randrange(OFFICE_STATEMENTS))
+        try:
+            with self._mortal(self._death):
+                return self._inner.handle_request(request)
+        except Killed:
+            raise httpx.ReadTimeout("the office died", request=request) from None
+        finally:
+            self._death.disarm()
