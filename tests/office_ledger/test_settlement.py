@@ -266,6 +266,18 @@ def test_what_clearing_holds_back_explains_a_card_until_it_comes(city: City) -> 
     assert (found.cards_match, found.under_way, found.unexplained) == (True, [], [])
 
 
+def test_a_load_the_card_holds_and_has_not_proven_yet_is_under_way(city: City) -> None:
+    _load(city, Purse(city.vault))
+    later = NOON + timedelta(minutes=30)
+    clearing_says(city.home, [verdict(1, ANN, 200, balance_before_fen=3000, tapped_at=later)])
+    with pytest.raises(Problem):  # its account has no money yet: nothing to debit but suspense
+        raise_if_suspense(settlement.post_run(DAY).suspense_fen)
+    (one,) = settlement.reconcile().unexplained
+    assert one.account_fen == 0
+    give(BOB, 500)
+    assert [found.pan for found in settlement.reconcile().unexplained] == [ANN]
+
+
 def test_a_card_nobody_can_explain_is_a_finding(city: City) -> None:
     give(ANN, 5000)
     Card.objects.filter(pk=ANN).update(personalised_fen=4000)

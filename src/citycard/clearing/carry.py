@@ -26,7 +26,8 @@ def _settled(claims: Expression, judged: Expression) -> Expression:
 def _touched(settled: Expression, before: Expression, settings: Expression) -> Expression:
     """The intervals of known counters of the cards in question, joined where they meet.
 
-    A gap is closed as well once the window of the record above it has ended.
+    A gap is closed as well once the window of the record above it has ended. A card first seen at counter 1
+    is no gap (some chips count from 1), but its counter 0 stays free: its record may only be late.
     """
     points = settled.select(
         *CARD,
@@ -39,9 +40,8 @@ def _touched(settled: Expression, before: Expression, settings: Expression) -> E
     t = points.union(before.select(*STATE_COLUMNS)).cross_join(settings.select("oldest"))
     order = {"group_by": [t.pan, t.kind], "order_by": [t.lo, t.hi]}
     t = t.mutate(reached=t.hi.max().over(ibis.window(preceding=(None, 1), **order)))
-    first = (t.reached == -1) & (t.lo <= 1)
     ended = t.opened_on.fill_null(t.oldest) < t.oldest
-    apart = t.reached.notnull() & (t.lo > t.reached + 1) & ~first & ~ended
+    apart = t.reached.notnull() & (t.lo > t.reached + 1) & ~ended
     t = t.mutate(apart=apart.fill_null(False).cast("int64"))
     island = t.apart.sum().over(ibis.cumulative_window(group_by=[t.pan, t.kind], order_by=[t.lo, t.hi]))
     t = t.mutate(island=island)

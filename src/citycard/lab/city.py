@@ -103,6 +103,7 @@ class City:
         rates: Rates = CALM,
         durable: bool = True,
         cost: Cost | None = None,
+        plans: Sequence[TerminalPlan] | None = None,
     ) -> None:
         self.home = home
         self.scheme = scheme
@@ -110,6 +111,7 @@ class City:
         self.faults = Faults(rates, Random(seed ^ 0x5EED))
         self.clock = SimClock(FOUNDED)
         self.durable = durable
+        self.plans = tuple(plans if plans is not None else scheme.terminal_plans)
         self.cost = cost or (STRONG if durable else CHEAP)
         self.tally = Tally()
         self._night = DeathTimer()  # when clearing and posting die
@@ -157,14 +159,13 @@ class City:
     def _place_terminals(self, progress: Progress) -> None:
         from citycard.office.intake import tokens
 
-        plans = self.scheme.terminal_plans
-        for number, plan in enumerate(plans, 1):
+        for number, plan in enumerate(self.plans, 1):
             death = DeathTimer()
             folder = self.home / "terminals" / plan.id
             store = FolderStore(folder, death.step) if self.durable else MemoryStore(death.step)
             self.posts[plan.id] = self._start(plan, store, tokens.mint(plan.id), death)
             self.posts[plan.id].sync.run(self.posts[plan.id].terminal)
-            progress("terminals 终端", number, len(plans))
+            progress("terminals 终端", number, len(self.plans))
 
     def _start(
         self, plan: TerminalPlan, store: FolderStore | MemoryStore, token: str, death: DeathTimer
@@ -187,7 +188,7 @@ class City:
     @property
     def places(self) -> Places:
         """Where one can tap."""
-        posts = self.scheme.terminal_plans
+        posts = self.plans
         gates = {(p.line, p.station): p.id for p in posts if p.service == METRO}
         tills = [p.id for p in posts if p.service not in (METRO, BUS)]
         loaders = [p.id for p in posts if p.loads] or tills

@@ -80,6 +80,7 @@ def _move(home: Path, durable: bool) -> None:
     described: dict[str, Any] = database(home, None)
     if not durable:
         described["OPTIONS"]["init_command"] = UNHURRIED
+        described["CONN_MAX_AGE"] = None  # one thread, one connection, for as long as the city lives
     connection.close()
     settings.CITYCARD_HOME = home.absolute()
     os.environ["CITYCARD_HOME"] = str(home.absolute())

@@ -17,17 +17,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from citycard.blueprints import Scheme, load_scheme
+from citycard.blueprints import Scheme, TerminalPlan, load_scheme
 from citycard.lab import checks
 from citycard.lab.city import City, Progress, silent
 from citycard.lab.faults import CALM, ROUGH, Killed
 from citycard.lab.plan import Act, plan_day
+from citycard.services import service_named
 from citycard.services.contract import Event
 from citycard.terminal import Outcome
 
 MEMORY: Final = Path("/dev/shm")  # a simulation outlives no power cut: memory is disk enough
 TOP_UP_FEN: Final = 3000
 EVENING: Final = timedelta(hours=23, minutes=40)
+KEPT: Final = (("metro", 3, False), ("bus", 1, False), ("retail", 1, True))  # service, how many, top-ups
 QUIET_ROUNDS: Final = 3  # presentations after which every open debit must be settled
 
 
@@ -72,7 +74,9 @@ def run(
     outcome = Simulated(seed, days)
     folder = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="citycard-lab-", dir=folder) as home:
-        city = City(Path(home), small_scheme(), seed, rates=ROUGH if faults else CALM, durable=False)
+        scheme, plans = few_terminals()
+        rates = ROUGH if faults else CALM
+        city = City(Path(home), scheme, seed, rates=rates, durable=False, plans=plans)
         try:
             _Simulation(city, outcome, progress).live(cards, taps)
         finally:
@@ -83,15 +87,16 @@ def run(
 
 
 @cache
-def small_scheme() -> Scheme:
-    """The demo city with few terminals: every service, both metro operators, one top-up point."""
+def few_terminals() -> tuple[Scheme, tuple[TerminalPlan, ...]]:
+    """The demo city, and one terminal of it for each of the places named in `KEPT`."""
     scheme = load_scheme("city")
-    kept, seen = [], Counter[str]()
-    for group in scheme.terminals:
-        seen[group.acquirer] += 1
-        if seen[group.acquirer] == 1:
-            kept.append(group.model_copy(update={"lines": group.lines[:1], "count": 1}))
-    return scheme.model_copy(update={"terminals": tuple(kept)})
+    kept: list[TerminalPlan] = []
+    for service, count, loads in KEPT:
+        fit = [
+            p for p in scheme.terminal_plans if p.service == service_named(service).code and p.loads == loads
+        ]
+        kept += {(p.line, p.station): p for p in fit[:: max(1, len(fit) // count)]}.values()
+    return scheme, tuple(kept)
 
 
 class _Simulation:
@@ -178,6 +183,9 @@ class _Simulation:
             for report in city.sync():
                 if not report.ok:
                     self.outcome.failures.append(f"quiet upload: {report}")
+            journals = [post.terminal.journal for post in city.posts.values()]
+            if not any(j.intents or j.duties or j.pending_records for j in journals):
+                break
         self._close(day)
         self._check("the end", quiet=True)
 
@@ -186,4 +194,4 @@ class _Simulation:
         self.outcome.failures += [f"{when}: {failure}" for failure in found]
 
 
-__all__ = ["Killed", "Outcome", "Simulated", "run", "small_scheme"]
+__all__ = ["Killed", "Outcome", "Simulated", "few_terminals", "run"]

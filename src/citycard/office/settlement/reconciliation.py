@@ -3,8 +3,8 @@
 
 What a card last showed is the balance after its newest accepted record, or what it left personalisation
 with. Its account may rightly differ: loads confirmed since stand in the account only; purchases that clearing
-holds back (suspended, too late ...) stand on the card only. Both are taps under way and are added up; what is
-left unexplained is a finding.
+holds back (suspended, too late ...) and loads whose proof is still to come stand on the card only. These are
+taps under way and are added up; what is left unexplained is a finding.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ PROVE_NOTHING: Final = frozenset(
         Reason.UNKNOWN_ISSUER,
         Reason.UNKNOWN_CARD,
         Reason.TAC_MISMATCH,
+        Reason.COUNTER_REUSED,
     )
 )
 READ_AT_ONCE: Final = 5000
@@ -102,10 +103,22 @@ def reconcile() -> Reconciliation:
 
 @dataclass(slots=True)
 class _Seen:
-    """What a card last showed, and when (None: at personalisation)."""
+    """What a card last showed, by which kind of record and when (None: at personalisation)."""
 
     balance_fen: int
-    at: datetime | None
+    at: datetime | None = None
+    kind: int = 0
+    counter: int = -1  # of its newest accepted purchase
+    under_way_fen: int = 0  # what its account has and the card did not show, less the reverse
+
+    def showed_purchase(self, counter: int, at: datetime) -> bool:
+        """Whether a purchase had already been taken off what the card last showed."""
+        after_load = self.kind == Kind.LOAD and self.at is not None and at <= self.at
+        return counter <= self.counter or after_load
+
+    def showed_load(self, at: datetime) -> bool:
+        """Whether a load had already been put onto what the card last showed."""
+        return self.at is not None and at <= self.at
 
 
 def _differences() -> Iterator[CardDifference]:
@@ -116,50 +129,57 @@ def _differences() -> Iterator[CardDifference]:
         )
     }
     seen = _last_seen()
-    explained: dict[str, int] = {}
-    _add_late_loads(explained, seen)
-    _add_held_back(explained, seen)
+    _add_held_back(seen)
+    unproven = _add_loads(seen)
     for pan, card in seen.items():
         account_fen = accounts.get(pan, 0)
-        if account_fen != card.balance_fen:
-            yield CardDifference(pan, account_fen, card.balance_fen, explained.get(pan, 0))
+        difference_fen = account_fen - card.balance_fen
+        if pan in unproven and difference_fen == card.under_way_fen - unproven[pan]:
+            card.under_way_fen -= unproven[pan]  # the card has it: its proof is still to come
+        if difference_fen or card.under_way_fen:
+            yield CardDifference(pan, account_fen, card.balance_fen, card.under_way_fen)
 
 
 def _last_seen() -> dict[str, _Seen]:
-    cards = Card.objects.exclude(status__in=OUT_OF_USE).order_by()
-    seen = {
-        pan: _Seen(fen, None)
-        for pan, fen in cards.values_list("pan", "personalised_fen").iterator(READ_AT_ONCE)
-    }
-    newest = Movement.objects.order_by("last_at").values_list("pan", "last_balance_fen", "last_at")
-    for pan, balance_fen, at in newest.iterator(READ_AT_ONCE):
-        if pan in seen:
-            seen[pan] = _Seen(balance_fen, at)
+    cards = Card.objects.exclude(status__in=OUT_OF_USE).order_by().values_list("pan", "personalised_fen")
+    seen = {pan: _Seen(fen) for pan, fen in cards.iterator(READ_AT_ONCE)}
+    columns = ("pan", "kind", "last_counter", "last_balance_fen", "last_at")
+    for row in Movement.objects.order_by("last_at", "kind").values_list(*columns).iterator(READ_AT_ONCE):
+        pan, kind, counter, balance_fen, at = row
+        card = seen.get(pan)
+        if card is not None:
+            card.balance_fen, card.at, card.kind = balance_fen, at, kind
+            card.counter = max(card.counter, counter) if kind == Kind.PURCHASE else card.counter
     return seen
 
 
-def _add_late_loads(explained: dict[str, int], seen: dict[str, _Seen]) -> None:
-    """Loads posted at once whose card has not been heard of since."""
-    posted = Load.objects.filter(status=Load.Status.POSTED).values_list("card_id", "amount_fen", "at")
-    for pan, amount_fen, at in posted.iterator(READ_AT_ONCE):
+def _add_loads(seen: dict[str, _Seen]) -> dict[str, int]:
+    """Loads posted whose card has not been heard of since; returns the pending ones that it may hold."""
+    unproven: dict[str, int] = {}
+    columns = ("card_id", "amount_fen", "at", "status")
+    loads = Load.objects.exclude(status=Load.Status.VOIDED).order_by()
+    for pan, amount_fen, at, status in loads.values_list(*columns).iterator(READ_AT_ONCE):
         card = seen.get(pan)
-        if card is not None and (card.at is None or at > card.at):
-            explained[pan] = explained.get(pan, 0) + amount_fen
+        if card is None:
+            continue
+        if status == Load.Status.PENDING:
+            unproven[pan] = unproven.get(pan, 0) + (amount_fen if card.showed_load(at) else 0)
+        elif not card.showed_load(at):
+            card.under_way_fen += amount_fen
+    return unproven
 
 
-def _add_held_back(explained: dict[str, int], seen: dict[str, _Seen]) -> None:
-    """Purchases the card made before it was last heard of, and clearing has not accepted by its last word."""
-    held = Tap.objects.exclude(verdict=ACCEPTED).exclude(reason__in=PROVE_NOTHING)
-    candidates = (
-        held.filter(kind=Kind.PURCHASE).order_by("run").values_list("tap", "pan", "amount_fen", "tapped_at")
-    )
-    last_word = {tap: (pan, fen, at) for tap, pan, fen, at in candidates.iterator(READ_AT_ONCE)}
-    for tap in _accepted(last_word):
-        del last_word[tap]
-    for pan, amount_fen, at in last_word.values():
+def _add_held_back(seen: dict[str, _Seen]) -> None:
+    """Purchases taken off what the card last showed that clearing has accepted in no run so far."""
+    held = Tap.objects.exclude(verdict=ACCEPTED).exclude(reason__in=PROVE_NOTHING).filter(kind=Kind.PURCHASE)
+    columns = ("tap", "pan", "amount_fen", "counter", "tapped_at")
+    waiting = {row[0]: row[1:] for row in held.order_by("run").values_list(*columns).iterator(READ_AT_ONCE)}
+    for tap in _accepted(waiting):
+        del waiting[tap]
+    for pan, amount_fen, counter, at in waiting.values():
         card = seen.get(pan)
-        if card is not None and card.at is not None and at <= card.at:
-            explained[pan] = explained.get(pan, 0) + amount_fen
+        if card is not None and card.showed_purchase(counter, at):
+            card.under_way_fen += amount_fen
 
 
 def _accepted(taps: Iterable[str]) -> Iterator[str]:
