@@ -45,10 +45,10 @@ class Truth:
 
 def money(city: City, truth: Truth, *, quiet: bool) -> list[str]:
     """Every failure in words; none is a good day. `quiet`: nothing may be under way any more."""
-    return [*_books(), *_once(), *_cards(city, truth, quiet)]
+    return [*_books(quiet), *_once(), *_cards(city, truth, quiet)]
 
 
-def _books() -> list[str]:
+def _books(quiet: bool) -> list[str]:
     from citycard.office.ledger import trial_balance
     from citycard.office.ledger.models import LedgerAccount
 
@@ -59,7 +59,7 @@ def _books() -> list[str]:
         if total:
             found.append(f"{kind} accounts add up to {total} fen")
     suspense = LedgerAccount.objects.filter(kind="suspense").values_list("credits_posted", "debits_posted")
-    if any(credit != debit for credit, debit in suspense):
+    if quiet and any(credit != debit for credit, debit in suspense):
         found.append("money stands in suspense")
     return found
 
@@ -81,8 +81,10 @@ def _once() -> list[str]:
 def _cards(city: City, truth: Truth, quiet: bool) -> list[str]:
     from citycard.office.intake.models import Load
     from citycard.office.ledger.models import LedgerAccount
+    from citycard.office.settlement import suspense
 
     waiting, intents = _under_way(city)
+    waiting.update(suspense.outstanding())
     pending: dict[str, list[int]] = {}
     for pan, amount in Load.objects.filter(status="pending").values_list("card_id", "amount_fen"):
         pending.setdefault(pan, []).append(amount)
@@ -113,7 +115,7 @@ def _under_way(city: City) -> tuple[Counter[str], dict[str, list[int]]]:
 
     waiting: Counter[str] = Counter()
     intents: dict[str, list[int]] = {}
-    known = {}
+    known: dict[str, tuple[str, str, int]] = {}
     for tap, verdict, pan, amount in (
         Tap.objects.filter(kind=Kind.PURCHASE)
         .order_by("run_id")

@@ -261,7 +261,7 @@ class City:
         return self._clear(day, progress)
 
     def _clear(self, day: date, progress: Progress) -> Any:
-        from citycard.clearing import run
+        from citycard.clearing import Rules, run
         from citycard.office import settlement
 
         if self.faults.strikes("kill_clearing"):
@@ -275,6 +275,7 @@ class City:
                 self.scheme.calendar,
                 lambda step, part: progress("clearing 清分", round(part * 100), 100),
                 checkpoint=self._night.step,
+                rules=Rules(sheets=self.durable),
             )
             settlement.post_run(day)
             settlement.settle(day)
@@ -285,5 +286,6 @@ class City:
         """Let go of everything the process holds."""
         for post in self.posts.values():
             post.store.close()
-        self.client.close()
+        if hasattr(self, "client"):
+            self.client.close()
         desk.close_office()

@@ -165,10 +165,11 @@ def test_a_right_mac_gives_the_tries_back(counter: Counter) -> None:
         counter.ok(counter.secured("04D69600", b"\x01"))
 
 
-def test_tearing_the_card_away_wins_no_try(counter: Counter) -> None:
-    """Whoever guesses MACs and cuts the power before the try is booked still runs out of tries."""
+@pytest.mark.parametrize("key", [CONTROL, MAINTENANCE], ids=["wrong guess", "right guess"])
+def test_tearing_the_card_away_wins_no_try(counter: Counter, key: bytes) -> None:
+    """Whoever cuts the power after the card's first change has spent a try, whatever the guess was worth."""
     for _ in range(3):
-        guess = counter.secured("04D69600", b"\x01", CONTROL)
+        guess = counter.secured("04D69600", b"\x01", key)
         committed = 0
 
         def after_the_first_change(address: int, old: bytes, new: bytes) -> bytes | None:

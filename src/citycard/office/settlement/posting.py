@@ -3,7 +3,8 @@
 
     loads      proven by their records: the pending transfer is posted; one never seen here is booked, alarmed
     purchases  card:{pan} -> float:{issuer}, one transfer per card; what the account cannot carry is taken
-               from suspense:{issuer} and alarmed: the TAC proves the purchase, so a person has to look
+               from suspense:{issuer} and alarmed: the TAC proves the purchase, and its load may only be late;
+               what the account holds at a later date goes back to suspense
     positions  position:{p} <-> clearing:{date}, one chain, so that clearing:{date} ends at zero
 
 Transfer ids are made of the date and what they are for. The run's row is written in the same transaction:
@@ -28,7 +29,7 @@ from citycard.office.intake import alarms, loads
 from citycard.office.intake.models import Load
 from citycard.office.ledger import chart
 from citycard.office.settlement import answer as clearing
-from citycard.office.settlement import outward, problems
+from citycard.office.settlement import outward, problems, suspense
 from citycard.office.settlement.answer import ACCEPTED, REJECTED, SUSPENDED, Answer
 from citycard.office.settlement.models import Movement, PositionRow, RevenueRow, SettlementRun, Tap
 
@@ -85,6 +86,7 @@ def _post(answer: Answer) -> SettlementRun:
     _store_rows(run, answer)
     _open_accounts(answer)
     _post_loads(answer)
+    suspense.release(answer.settle_on)
     run.suspense_fen = _post_purchases(answer)
     ledger.post_or_fail(position_transfers(answer.settle_on, answer.positions))
     run.save(update_fields=["suspense_fen"])
@@ -191,7 +193,7 @@ def _to_suspense(wanted: Transfer, issuer: str) -> int:
             id=f"settle:{wanted.business_date}:suspense:{pan}",
             debit=chart.suspense(issuer),
             amount_fen=missing_fen,
-            code="suspense",
+            code=suspense.TAKEN,
             ref=pan,
         )
     )

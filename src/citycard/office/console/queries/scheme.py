@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from citycard.office.console import labels
@@ -73,24 +73,14 @@ def contracts() -> list[dict[str, Any]]:
 
 def members() -> list[dict[str, Any]]:
     """Participants with roles in words and how many lines and terminals each has."""
-    terminals = dict(
-        Terminal.objects.order_by()
-        .values_list("acquirer")
-        .annotate(n=Count("id"))
-        .values_list("acquirer", "n")
-    )
-    lines: dict[str, int] = dict(
-        Line.objects.order_by()
-        .values_list("operator")
-        .annotate(n=Count("number"))
-        .values_list("operator", "n")
-    )
+    terminals = Counter(Terminal.objects.order_by().values_list("acquirer", flat=True))
+    lines = Counter(Line.objects.order_by().values_list("operator", flat=True))
     return [
         {
             "row": row,
             "roles": _roles(row),
-            "terminals": terminals.get(row.id, 0),
-            "lines": lines.get(row.id, 0),
+            "terminals": terminals[row.id],
+            "lines": lines[row.id],
         }
         for row in Participant.objects.order_by("id")
     ]

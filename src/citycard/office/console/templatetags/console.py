@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 from django.http import QueryDict
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from citycard.core import money
@@ -44,12 +44,10 @@ def signed(amount_fen: int) -> SafeString:
 def pan(number: str) -> SafeString:
     """A card number in groups of four that is still copied without gaps."""
     text = str(number)
-    groups = "</span><span>".join(text[at : at + 4] for at in range(0, len(text), 4))
-    return (
-        format_html('<span class="cc-pan"><span>{}</span></span>', SafeString(groups))
-        if text.isdigit()
-        else SafeString(format_html("{}", text))
-    )
+    if not text.isdigit():
+        return format_html("{}", text)
+    groups = ((text[at : at + 4],) for at in range(0, len(text), 4))
+    return format_html('<span class="cc-pan">{}</span>', format_html_join("", "<span>{}</span>", groups))
 
 
 @register.filter

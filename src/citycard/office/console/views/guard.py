@@ -22,10 +22,9 @@ def keys(request: HttpRequest, by: Actor) -> HttpResponse:
     """Names, versions and check values; a key itself is never shown, not even to its custodian."""
     problem, rows = "", []
     try:
-        now = clock.now()
+        now, held = clock.now(), custody.open_vault().keys()
         rows = [
-            {"key": key, "text": labels.KEYS.get(key.name, ""), "in_force": key.in_force(now)}
-            for key in custody.open_vault().keys()
+            {"key": key, "text": labels.KEYS.get(key.name, ""), "in_force": key.in_force(now)} for key in held
         ]
     except Problem as found:
         problem = found.text("zh" if labels.chinese() else "en")
