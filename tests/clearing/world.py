@@ -130,7 +130,9 @@ class World:
         """A purchase; `list_fen` and the like may be given, the list price is the amount otherwise."""
         return self._record(name, fen, terminal, Kind.PURCHASE, **more)
 
-    def load(self, name: str = "A", fen: int = 5_000, terminal: str = SHOP_TERMINAL, **more: Any) -> TapRecord:
+    def load(
+        self, name: str = "A", fen: int = 5_000, terminal: str = SHOP_TERMINAL, **more: Any
+    ) -> TapRecord:
         """A load at the shop."""
         return self._record(name, fen, terminal, Kind.LOAD, **more)
 
@@ -213,7 +215,9 @@ class World:
             with (folder / f"{table.name}.csv").open("w", encoding="utf-8", newline="") as file:
                 table.write(rows[table.name], file)
 
-    def clear(self, day: date = DAY, checkpoint: Callable[[str], None] | None = None, **more: Any) -> RunReport:
+    def clear(
+        self, day: date = DAY, checkpoint: Callable[[str], None] | None = None, **more: Any
+    ) -> RunReport:
         """Export and run a business date."""
         self.export(day)
         return run(
@@ -223,7 +227,9 @@ class World:
     def out(self, name: str, day: date = DAY) -> list[Row]:
         """An output table as the office reads it."""
         table = next(t for t in tables.FROM_CLEARING if t.name == name)
-        with (self.home / "exchange" / day.isoformat() / "out" / f"{name}.csv").open(encoding="utf-8") as file:
+        with (self.home / "exchange" / day.isoformat() / "out" / f"{name}.csv").open(
+            encoding="utf-8"
+        ) as file:
             return list(table.read(file))
 
     def verdicts(self, day: date = DAY) -> dict[str, str]:

@@ -16,7 +16,17 @@ from citycard.office.cards import hotlist, life, money, verbs
 from citycard.office.cards.models import Card, CardEvent, Status
 from citycard.office.cards.refusals import Why
 from citycard.office.staff.roles import SYSTEM
-from tests.office.conftest import CLERK, ISSUER, OFFICER, StillClock, load, new_stock, open_issuer, person, ride
+from tests.office.conftest import (
+    CLERK,
+    ISSUER,
+    OFFICER,
+    StillClock,
+    load,
+    new_stock,
+    open_issuer,
+    person,
+    ride,
+)
 
 CARDS = st.integers(0, 4)
 ACTS = (

@@ -151,7 +151,9 @@ def test_killed_anywhere_and_opened_again(seed: int, kills: int, power: bool) ->
         sequences = [one.sequence for one in journal.records()]
         assert sequences == sorted(set(sequences))
         assert journal.next_sequence == len(durable) + 1
-        waiting = [one.counter for batch in journal.pending_batches() for one in open_batch(batch.raw).records()]
+        waiting = [
+            one.counter for batch in journal.pending_batches() for one in open_batch(batch.raw).records()
+        ]
         assert len(waiting) == len(set(waiting))
     assert journal.note == "" or "torn" in journal.note
 

@@ -81,7 +81,9 @@ class Office:
         if path == "/batches":
             return self._batch(request.content)
         if path == f"/terminals/{SHOP.hex()}/parameters":
-            return httpx.Response(304) if have == self.version else httpx.Response(200, json=self.parameters())
+            return (
+                httpx.Response(304) if have == self.version else httpx.Response(200, json=self.parameters())
+            )
         if path == "/hotlist":
             found = self.deltas.get(have)
             return httpx.Response(304) if found is None else httpx.Response(200, json=found)
@@ -92,7 +94,9 @@ class Office:
         number = batch.header["batch"]
         if number in self.refuse:
             code = self.refuse[number]
-            return httpx.Response(409 if code == "BATCH_CONFLICT" else 422, json={"code": code, "message": "no"})
+            return httpx.Response(
+                409 if code == "BATCH_CONFLICT" else 422, json={"code": code, "message": "no"}
+            )
         assert check_batch(vault(), raw[:HEADER_SIZE])
         known = self.stored.get(number)
         assert known in (None, raw)

@@ -38,7 +38,11 @@ PAN = "03199000000000000018"
 NOON = datetime(2026, 9, 1, 12, 0, 0)
 BUS, METRO, RETAIL = 1, 2, 3
 GATE_A, GATE_B = bytes.fromhex("990002000001"), bytes.fromhex("990002000002")
-BUS_7, SHOP, KIOSK = bytes.fromhex("990001000007"), bytes.fromhex("990003000001"), bytes.fromhex("990003000009")
+BUS_7, SHOP, KIOSK = (
+    bytes.fromhex("990001000007"),
+    bytes.fromhex("990003000001"),
+    bytes.fromhex("990003000009"),
+)
 
 BUS_TARIFF = {
     "fares": [{"fare": {"kind": "flat", "fare_fen": 200}}],
@@ -47,7 +51,10 @@ BUS_TARIFF = {
 }
 METRO_TARIFF = {
     "network": {"tracks": [{"line": 1, "stops": [{"station": 1, "at_m": 0}, {"station": 2, "at_m": 5000}]}]},
-    "fares": {"kind": "distance", "steps": [{"up_to_m": 4000, "fare_fen": 200}, {"up_to_m": 9000, "fare_fen": 300}]},
+    "fares": {
+        "kind": "distance",
+        "steps": [{"up_to_m": 4000, "fare_fen": 200}, {"up_to_m": 9000, "fare_fen": 300}],
+    },
     "entry_minimum_fen": 200,
 }
 RETAIL_TARIFF = {"limits": {"minimum_fen": 1, "maximum_fen": 50000}}

@@ -10,5 +10,6 @@ from __future__ import annotations
 
 from citycard.clearing.rules import Rules, RunReport, TacChecker
 from citycard.clearing.run import run
+from citycard.clearing.waiting import waiting
 
-__all__ = ["Rules", "RunReport", "TacChecker", "run"]
+__all__ = ["Rules", "RunReport", "TacChecker", "run", "waiting"]

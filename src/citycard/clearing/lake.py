@@ -89,11 +89,12 @@ class Lake:
         """The run's batches in order of digest: those of its manifest, written now if there is none yet."""
         path = self.root / "manifests" / f"{day.isoformat()}.json"
         if not path.exists():
-            batches = [vars_of(batch) for batch in self._unassigned()]
+            batches = [vars_of(batch) for batch in self.unassigned()]
             write_atomically(path, to_json({"date": day.isoformat(), "batches": batches}))
         return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
 
-    def _unassigned(self) -> list[RawBatch]:
+    def unassigned(self) -> list[RawBatch]:
+        """Batches no run has taken yet, in order of digest."""
         taken: set[str] = set()
         for day in self.started():
             manifest = json.loads((self.root / "manifests" / f"{day.isoformat()}.json").read_bytes())

@@ -82,7 +82,7 @@ def clear(home: Path, day: date, ask: Callable[..., str], progress: Progress) ->
         lambda step, part: progress("clearing", round(part * 100), 100),
     )
     posting = settlement.post_run(day)
-    return report.as_json() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}
+    return report.to_plain() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}
 
 
 def settle(home: Path, day: date) -> dict[str, Any]:

@@ -21,11 +21,14 @@ class LayoutError(ValueError):
 
 
 def _date_to_bcd(value: date | None) -> bytes:
-    return bytes(4) if value is None else bytes.fromhex(f"{value.year:04d}{value:%m%d}")
+    return bytes(4) if value is None else bytes.fromhex(f"{value.year:04d}{value.month:02d}{value.day:02d}")
 
 
 def _date_from_bcd(raw: bytes) -> date | None:
-    return None if raw == bytes(4) else datetime.strptime(raw.hex(), "%Y%m%d").date()
+    if raw == bytes(4):
+        return None
+    text = raw.hex()
+    return date(int(text[:4]), int(text[4:6]), int(text[6:]))
 
 
 def _moment_to_bcd(value: datetime | None) -> bytes:
@@ -81,6 +84,8 @@ class Layout:
     _convert: tuple[tuple[int, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = field(
         init=False, repr=False, compare=False
     )
+    _sized: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+    _defaults: dict[str, Any] = field(init=False, repr=False, compare=False)
     offsets: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +94,7 @@ class Layout:
             raise LayoutError(f"{self.name}: two fields share a name")
         codes: list[str] = []
         convert: list[tuple[int, str, Callable[[Any], Any], Callable[[Any], Any]]] = []
+        sized: list[tuple[int, int]] = []
         offsets: dict[str, int] = {}
         at = 0
         for i, f in enumerate(self.fields):
@@ -98,12 +104,15 @@ class Layout:
                 codes.append(NATIVE_UINT[f.size])
                 continue
             codes.append(f"{f.size}s")
+            sized.append((i, f.size))
             if f.kind == "uint":
                 convert.append((i, f.name, _uint_writer(f.size), _read_uint))
             elif f.kind != "raw":
                 convert.append((i, f.name, *KINDS[f.kind]))
         object.__setattr__(self, "_struct", struct.Struct(">" + "".join(codes)))
         object.__setattr__(self, "_convert", tuple(convert))
+        object.__setattr__(self, "_sized", tuple(sized))
+        object.__setattr__(self, "_defaults", {f.name: f.empty() for f in self.fields})
         object.__setattr__(self, "offsets", offsets)
 
     @property
@@ -118,16 +127,17 @@ class Layout:
 
     def encode(self, **values: Any) -> bytes:
         """Bytes of the given values, absent ones at their default; `LayoutError` names a misfit."""
-        unknown = values.keys() - self.offsets.keys()
-        if unknown:
+        if not values.keys() <= self.offsets.keys():
+            unknown = values.keys() - self.offsets.keys()
             raise LayoutError(f"{self.name}: no field {sorted(unknown)[0]!r}")
-        row = [values[f.name] if f.name in values else f.empty() for f in self.fields]
+        row = [*(self._defaults | values).values()]
         try:
             for i, _, write, _ in self._convert:
                 row[i] = write(row[i])
-            for f, value in zip(self.fields, row, strict=True):
-                if isinstance(value, bytes) and len(value) != f.size:
-                    raise LayoutError(f"{self.name}.{f.name}: {len(value)} bytes given, {f.size} wanted")
+            for i, size in self._sized:
+                if len(row[i]) != size:
+                    name = self.fields[i].name
+                    raise LayoutError(f"{self.name}.{name}: {len(row[i])} bytes given, {size} wanted")
             return self._struct.pack(*row)
         except LayoutError:
             raise

@@ -164,6 +164,8 @@ class Terminal:
             return converse(dialogue, {CARD: link, SAM: self.sam.process})
         except CardGone as gone:
             return TapResult(Outcome.TORN, detail=str(gone))
+        except LayoutError as misfit:  # before DEBIT: the intent could not be written
+            return TapResult(Outcome.REFUSED, Refusal.CARD_FAULT, detail=str(misfit))
         except DialogueError as breach:
             if self._sent:
                 return TapResult(Outcome.TORN, detail=str(breach))
@@ -240,16 +242,14 @@ class Terminal:
         self, tap: Tap, order: Order, opened: Opened, view: CardView, decided: tuple[Service, State, Grant]
     ) -> Dialogue[TapResult]:
         service, state, grant = decided
-        try:
+        try:  # what the card told of a journey may be nonsense that fits no record
             staged = write_state(service, grant, tap, state, self._site, opened.counter)
-            template = self._template(tap, order, opened, view, grant)
-            template.encode()
         except LayoutError as misfit:
             return TapResult(Outcome.REFUSED, Refusal.CARD_FAULT, pan=view.pan, detail=str(misfit))
         intents: list[Intent] = []
 
         def remember(terminal_txn: int) -> None:
-            record = replace(template, terminal_txn=terminal_txn)
+            record = self._record(tap, order, opened, view, grant, terminal_txn)
             intents.append(self.journal.intend(Intent(0, tap.event.value, record)))
             self._recovery.sam_number = terminal_txn
             self._sent = True
@@ -272,8 +272,10 @@ class Terminal:
             self.journal.void(intent)
         return refused(receipt, view.pan)
 
-    def _template(self, tap: Tap, order: Order, opened: Opened, view: CardView, grant: Grant) -> TapRecord:
-        """The record this tap will be, but for its sequence, PSAM number, MAC2 and TAC."""
+    def _record(
+        self, tap: Tap, order: Order, opened: Opened, view: CardView, grant: Grant, terminal_txn: int
+    ) -> TapRecord:
+        """The record this tap will be, but for its sequence, MAC2 and TAC."""
         config, parameters, fare, entry = self.config, self.parameters, grant.fare, grant.closes
         return TapRecord(
             kind=Kind.PURCHASE,
@@ -294,6 +296,7 @@ class Terminal:
             card_class=view.card_class,
             tariff_version=parameters.tariff_version(config.service),
             flags=grant.flags | self.flags(tap.at),
+            terminal_txn=terminal_txn,
             list_fen=fare.list_fen,
             concession_fen=fare.concession_fen,
             transfer_fen=fare.transfer_fen,

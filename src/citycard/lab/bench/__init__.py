@@ -10,9 +10,9 @@ from citycard.lab.bench.result import BenchResult
 
 
 def _tap(**options: int) -> BenchResult:
-    from citycard.lab.bench import tap
+    from citycard.lab.bench.tap import run
 
-    return tap.run(**options)
+    return run(**options)
 
 
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {

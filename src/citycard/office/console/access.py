@@ -107,7 +107,7 @@ def page(
                 return refused(request)
             return view(request, actor(request), *args, **kwargs)
 
-        return admin.site.admin_view(guarded)  # type: ignore[type-var, return-value]
+        return admin.site.admin_view(guarded)  # type: ignore[return-value]
 
     return door
 

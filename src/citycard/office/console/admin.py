@@ -88,7 +88,7 @@ class StaffAdmin(Kept, UserAdmin):  # type: ignore[type-arg]
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "first_name", "last_name", "participant", "is_active"]
-    list_filter: list[str] = []
+    list_filter = ()
     fieldsets = [
         (None, {"fields": ["username", "password", "first_name", "last_name", "participant"]}),
         (None, {"fields": ["is_active", "is_staff", "groups"]}),

@@ -8,6 +8,7 @@ in between is looked at again.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -42,7 +43,7 @@ def may_decide(approval: Approval, by: Actor) -> bool:
 
 
 @transaction.atomic
-def decline(approval_id: object, by: Actor) -> bool:
+def decline(approval_id: UUID, by: Actor) -> bool:
     """Say no; False when it no longer waits or is not theirs to decide."""
     approval = _waiting(approval_id)
     if approval is None or not may_decide(approval, by):
@@ -53,7 +54,7 @@ def decline(approval_id: object, by: Actor) -> bool:
 
 
 @transaction.atomic
-def agree(approval_id: object, by: Actor) -> Result | None:
+def agree(approval_id: UUID, by: Actor) -> Result | None:
     """Say yes and run the verb; None when it no longer waits. A refused verb leaves the request waiting."""
     approval = _waiting(approval_id)
     if approval is None:
@@ -77,7 +78,7 @@ def _run(approval: Approval, first: Actor, second: Actor) -> Result:
     return verbs.destroy(approval.subject, first, second=second)
 
 
-def _waiting(approval_id: object) -> Approval | None:
+def _waiting(approval_id: UUID) -> Approval | None:
     return Approval.objects.select_for_update().filter(pk=approval_id, state=ApprovalState.WAITING).first()
 
 

@@ -16,6 +16,7 @@ from citycard.office.console import labels, masks
 from citycard.office.console.access import Text
 from citycard.office.console.queries import taps
 from citycard.office.console.queries.names import Names
+from citycard.office.holders.models import Holder
 from citycard.office.intake.models import Load
 from citycard.office.settlement.models import Movement, Tap
 from citycard.office.staff.models import Approval, ApprovalState
@@ -143,7 +144,7 @@ def events(card: Card) -> list[Event]:
 NOTES = ("paid_fen", "due_fen", "new", "replaces", "reason", "second", "balance_fen", "deposit_fen")
 
 
-def holders_cards(holder: object) -> QuerySet[Card]:
+def holders_cards(holder: Holder) -> QuerySet[Card]:
     """The cards of a holder."""
     return Card.objects.filter(holder=holder).select_related("issuer").order_by("-status_at")
 
