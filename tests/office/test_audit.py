@@ -81,6 +81,19 @@ def test_a_chain_rebuilt_without_the_secret_key_does_not_hold(log: Finding, sett
     assert audit.verify().bad == 7
 
 
+def test_an_entry_of_a_past_that_was_undone_does_not_fit_in(log: Finding) -> None:
+    """Someone set the database back, and later puts one of the genuine old entries into the new log."""
+    old = AuditEntry.objects.get(number=7)
+    six = AuditEntry.objects.get(number=6)
+    AuditEntry.objects.filter(number__gte=6).delete()
+    AuditHead.objects.update(number=5, hash=six.previous)
+    audit.record("lin", "issue", "another sixth")
+    assert audit.verify().ok
+    old.save(force_insert=True)
+    AuditHead.objects.update(number=7, hash=old.hash)
+    assert audit.verify().bad == 7
+
+
 def test_a_deed_undone_leaves_no_entry(log: Finding) -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         audit.record("lin", "issue", "undone")

@@ -91,10 +91,12 @@ def test_a_lost_card_waits_before_its_money_moves(held: str, stock: Stock, still
 def test_what_was_due_is_loaded_onto_the_new_chip_once(held: str, stock: Stock) -> None:
     (new,) = stock()
     done(verbs.replace(held, new, CLERK, in_hand_fen=5000))
-    load(new, 5000, "load:new")
+    load(new, 3000, "load:some")
     assert verbs.funded(new, "load:nobody", CLERK) == 5000
-    assert verbs.funded(new, "load:new", CLERK) == 0
-    assert verbs.funded(new, "load:new", CLERK) == 0
+    assert verbs.funded(new, "load:some", CLERK) == 2000
+    assert verbs.funded(new, "load:some", CLERK) == 2000
+    load(new, 2000, "load:rest")
+    assert verbs.funded(new, "load:rest", CLERK) == 0
     assert money.owed(new) == (5000, 0)
     assert ledger.balance(f"float:{ISSUER}") == -5000
 

@@ -43,6 +43,8 @@ COMPACT_AFTER: Final = 2_000  # dropped entries that make compaction worth a rew
 LOAD_FIELDS: Final = ("load_id", "request_id", "card_answer")
 SEQUENCE: Final = RECORD.span("sequence")
 TAC: Final = RECORD.span("tac")
+MAC2: Final = RECORD.span("mac2")
+FLAGS: Final = RECORD.span("flags")
 BATCH_COUNT: Final = BATCH_HEADER.span("count")
 ALL_ENTRIES: Final = frozenset(Entry)
 NO_ENTRIES: Final[frozenset[Entry]] = frozenset()
@@ -147,6 +149,7 @@ class Journal:
         self._broken = False
         self._dropped = 0
         self._last: tuple[str, bytes] | None = None  # event and record, when that is the newest transaction
+        self._encoded: tuple[Intent, bytes] | None = None  # the newest intent and its record's bytes
         self._batched = 0  # sequence of the last record that is in a batch
         self.terminal = terminal
         self.note = ""  # what open() had to repair, empty if nothing
@@ -204,8 +207,10 @@ class Journal:
         self.check_room()
         if intent.number == 0:
             intent = replace(intent, number=self.next_intent)
-        self._write(Entry.INTENT, _intent_bytes(intent))
+        raw = intent.record.encode()
+        self._write(Entry.INTENT, _intent_bytes(intent, raw))
         self._apply_intent(intent)
+        self._encoded = intent, raw
         return intent
 
     def check_room(self) -> None:
@@ -222,7 +227,8 @@ class Journal:
             mac2=mac2,
             flags=intent.record.flags | flags,
         )
-        raw = record.encode()
+        last, encoded = self._encoded or (None, b"")
+        raw = patched(encoded, record) if last is intent else record.encode()
         self._write(Entry.RECORD, RECORDED.pack(intent.number) + raw)
         self._apply_record(intent.number, raw)
         return record
@@ -464,11 +470,21 @@ def _batch_count(header: bytes) -> int:
     return int.from_bytes(header[BATCH_COUNT], "big")
 
 
-def _intent_bytes(intent: Intent) -> bytes:
+def patched(encoded: bytes, record: TapRecord) -> bytes:
+    """The bytes of a record that differs from an encoded one in sequence, MAC2, TAC and flags only."""
+    assert len(record.mac2) == len(record.tac) == 4
+    raw = bytearray(encoded)
+    raw[SEQUENCE] = record.sequence.to_bytes(4, "big")
+    raw[FLAGS] = record.flags.to_bytes(2, "big")
+    raw[MAC2], raw[TAC] = record.mac2, record.tac
+    return bytes(raw)
+
+
+def _intent_bytes(intent: Intent, record: bytes | None = None) -> bytes:
     event = intent.event.encode()
     more = {name: getattr(intent, name) for name in LOAD_FIELDS if getattr(intent, name)}
     tail = json.dumps(more).encode() if more else b""
-    return INTENT.pack(intent.number, len(event)) + event + intent.record.encode() + tail
+    return INTENT.pack(intent.number, len(event)) + event + (record or intent.record.encode()) + tail
 
 
 def _read_intent(payload: bytes) -> Intent:

@@ -143,15 +143,15 @@ def destroy(pan: str, by: Actor, *, second: Actor | None = None) -> Result:
 def funded(pan: str, load: str, by: Actor) -> int:
     """Pay a load onto a new card out of what its predecessor held; returns what is still due, in fen.
 
-    `load` is the ledger transfer that credited the card. Asking again for the same load changes nothing.
+    `load` is the ledger transfer that credited the card. Asking again for the same load changes nothing: the
+    posting has its name, and the ledger knows it.
     """
     assert by.may("replace"), "the counter that replaces also loads"
     card = Card.objects.select_for_update().get(pan=pan)
     credited = LedgerTransfer.objects.filter(
         id=load, credit=money.card(pan), stage__in=(Stage.BOOKED.value, Stage.POSTED.value)
     ).first()
-    paid = LedgerTransfer.objects.filter(ref=f"due:{load}").exists()
-    if credited and not paid:
+    if credited:
         amount_fen = min(credited.amount_fen, ledger.balance(money.due(pan)))
         steps = money.funded_steps(pan, card.issuer_id, amount_fen)
         money.post_chains([money.chain(f"due:{load}", steps, business_date(clock.now()))])
