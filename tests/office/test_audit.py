@@ -95,9 +95,9 @@ def test_an_entry_of_a_past_that_was_undone_does_not_fit_in(log: Finding) -> Non
 
 
 def test_a_deed_undone_leaves_no_entry(log: Finding) -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         audit.record("lin", "issue", "undone")
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert audit.verify() == log
 
 

@@ -30,8 +30,8 @@ from tests.office.conftest import (
 
 CARDS = st.integers(0, 4)
 ACTS = (
-    "stock_in", "issue", "bind", "unbind", "report_loss", "cancel_loss", "block", "unblock", "expire", "query",
-    "replace", "refund", "destroy",
+    "stock_in", "issue", "bind", "unbind", "query", "report_loss", "cancel_loss", "block", "unblock",
+    "expire", "replace", "refund", "destroy",
 )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ print(migrate())
 check_database()
 from django.db import connection
 with connection.cursor() as cursor:
-    print([cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "foreign_keys", "synchronous")])
+    names = ("journal_mode", "foreign_keys", "synchronous")
+    print([cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in names])
 try: setup(sys.argv[1] + "/other")
 except Problem as problem: print(problem.code)
 """

@@ -31,14 +31,19 @@ def test_every_text_of_the_tables_is_translated() -> None:
     with CATALOGUE.open("rb") as file:
         catalogue = read_po(file, locale="zh_Hans", abort_invalid=True)
     translated = {message.id for message in catalogue if message.id and message.string and not message.fuzzy}
-    files = [path for room in ROOMS for path in (OFFICE / room).rglob("*.py") if "migrations" not in path.parts]
+    files = [
+        path for room in ROOMS for path in (OFFICE / room).rglob("*.py") if "migrations" not in path.parts
+    ]
     wanted = {text for path in files for text in texts(path.read_text(encoding="utf-8"))}
     assert len(wanted) > 200
     assert wanted - translated == set()
 
 
 def test_a_text_is_found_in_the_code() -> None:
-    assert list(texts("a = _('one')\nb = f(gettext_lazy('two' ' three'))\nc = len('no')")) == ["one", "two three"]
+    assert list(texts("a = _('one')\nb = f(gettext_lazy('two' ' three'))\nc = len('no')")) == [
+        "one",
+        "two three",
+    ]
 
 
 def test_the_tables_speak_chinese() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from citycard.blueprints import load_scheme
 from citycard.core import tunion
 from citycard.core.record import Flag
-from citycard.services import REGISTRY, bus, metro, retail
+from citycard.services import REGISTRY, bus, metro, retail, service_named
 from citycard.services.card_state import LAST, METRO_NUMBER, Site, read_state, write_state
 from citycard.services.contract import Event, Grant, Journey, Ride, Rights, State, Tap
 

@@ -67,7 +67,7 @@ def record(counter: int = 0, kind: int = Kind.PURCHASE) -> TapRecord:
 
 
 def tap(journal: Journal, counter: int) -> None:
-    intent = journal.intend(Intent(0, "pay", record(counter)))
+    intent = journal.intend(Intent(0, "pay", record(counter).encode()))
     journal.record(intent, counter.to_bytes(4, "big"))
 
 
@@ -89,7 +89,7 @@ def test_what_was_written_is_there_after_opening_again() -> None:
         tap(journal, counter)
     close(journal)
     tap(journal, 5)
-    lost = journal.intend(Intent(0, "pay", record(6)))
+    lost = journal.intend(Intent(0, "pay", record(6).encode()))
     number = journal.numbers.reserve()
 
     again = Journal.open(store, SHOP)
@@ -342,12 +342,12 @@ def test_a_load_leaves_the_duty_to_tell_the_host_until_it_is_done() -> None:
     store = MemoryStore()
     journal = Journal.open(store, SHOP)
     load = record(kind=Kind.LOAD)
-    made = journal.intend(Intent(0, "load", load, request_id="r1", card_answer="00"))
+    made = journal.intend(Intent(0, "load", load.encode(), request_id="r1", card_answer="00"))
     made = journal.intend(replace(made, load_id="L1"))
     journal.record(made, b"TACT")
-    torn = journal.intend(Intent(0, "load", replace(load, counter=1), "L2", "r2"))
+    torn = journal.intend(Intent(0, "load", replace(load, counter=1).encode(), "L2", "r2"))
     journal.void(torn, End.REVERSE, 1)
-    lost = journal.intend(Intent(0, "load", replace(load, counter=2), "L3", "r3"))
+    lost = journal.intend(Intent(0, "load", replace(load, counter=2).encode(), "L3", "r3"))
     journal.void(lost, End.UNDECIDED)
     for _ in range(2):
         journal = Journal.open(store, SHOP)

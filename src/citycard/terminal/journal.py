@@ -45,6 +45,8 @@ SEQUENCE: Final = RECORD.span("sequence")
 TAC: Final = RECORD.span("tac")
 MAC2: Final = RECORD.span("mac2")
 FLAGS: Final = RECORD.span("flags")
+PAN: Final = RECORD.span("pan")
+KIND: Final = RECORD.offsets["kind"]
 BATCH_COUNT: Final = BATCH_HEADER.span("count")
 ALL_ENTRIES: Final = frozenset(Entry)
 NO_ENTRIES: Final[frozenset[Entry]] = frozenset()
@@ -92,7 +94,7 @@ JOURNAL_BROKEN = declare(
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A transaction about to be sent: the record it will be (sequence, TAC and MAC2 still empty).
+    """A transaction about to be sent: the record it will be, as bytes (sequence, TAC, MAC2 still empty).
 
     `event` is what the holder did (`enter`, `exit`, `board`, `pay`, `load`). For a load: the host's name of
     it, empty while the host has not answered, our name of the request, and the card's INIT answer.
@@ -100,10 +102,15 @@ class Intent:
 
     number: int
     event: str
-    record: TapRecord
+    raw: bytes
     load_id: str = ""
     request_id: str = ""
     card_answer: str = ""
+
+    @property
+    def record(self) -> TapRecord:
+        """The record it will be."""
+        return TapRecord.decode(self.raw)
 
 
 class End(IntEnum):
@@ -149,11 +156,10 @@ class Journal:
         self._broken = False
         self._dropped = 0
         self._last: tuple[str, bytes] | None = None  # event and record, when that is the newest transaction
-        self._encoded: tuple[Intent, bytes] | None = None  # the newest intent and its record's bytes
         self._batched = 0  # sequence of the last record that is in a batch
         self.terminal = terminal
         self.note = ""  # what open() had to repair, empty if nothing
-        self.untold: tuple[str, TapRecord] | None = None  # event and record written last before a restart
+        self.untold: tuple[str, bytes] | None = None  # event and record written last before a restart
         self.next_sequence = 1
         self.next_batch = 1
         self.next_intent = 1
@@ -198,7 +204,8 @@ class Journal:
         """The open intents of a card, oldest first."""
         if not self.intents:
             return []
-        return [intent for intent in self.intents.values() if intent.record.pan == pan]
+        digits = bytes.fromhex(pan)
+        return [intent for intent in self.intents.values() if intent.raw[PAN] == digits]
 
     # A transaction
 
@@ -207,10 +214,8 @@ class Journal:
         self.check_room()
         if intent.number == 0:
             intent = replace(intent, number=self.next_intent)
-        raw = intent.record.encode()
-        self._write(Entry.INTENT, _intent_bytes(intent, raw))
+        self._write(Entry.INTENT, _intent_bytes(intent))
         self._apply_intent(intent)
-        self._encoded = intent, raw
         return intent
 
     def check_room(self) -> None:
@@ -218,20 +223,15 @@ class Journal:
         if len(self._records) >= RECORDS_MAX:
             raise JOURNAL_FULL(count=len(self._records))
 
-    def record(self, intent: Intent, tac: bytes, mac2: bytes = bytes(4), flags: int = 0) -> TapRecord:
-        """It happened: number and journal the record, close its intent; a load leaves a duty to confirm."""
-        record = replace(
-            intent.record,
-            sequence=self.next_sequence,
-            tac=tac,
-            mac2=mac2,
-            flags=intent.record.flags | flags,
-        )
-        last, encoded = self._encoded or (None, b"")
-        raw = patched(encoded, record) if last is intent else record.encode()
+    def record(self, intent: Intent, tac: bytes, mac2: bytes = bytes(4), flags: int = 0) -> bytes:
+        """It happened: number and journal the record, close its intent; a load leaves a duty to confirm.
+
+        Returns the record's 128 bytes.
+        """
+        raw = _finished(intent.raw, self.next_sequence, tac, mac2, flags)
         self._write(Entry.RECORD, RECORDED.pack(intent.number) + raw)
         self._apply_record(intent.number, raw)
-        return record
+        return raw
 
     def void(self, intent: Intent, end: End = End.VOID, online_counter: int = 0) -> None:
         """It did not happen, or nobody can tell; `REVERSE` leaves the duty to tell the host."""
@@ -337,9 +337,7 @@ class Journal:
             self._store.truncate(self._name, end)
             self.note = f"the last write was cut off: {len(raw) - end} bytes of a torn entry removed"
         self._size = end
-        last = self._last
-        if last is not None:
-            self.untold = last[0], TapRecord.decode(last[1])
+        self.untold = self._last
 
     def _apply(self, found: Frame) -> None:
         payload, entry = found.payload, Entry(found.entry)
@@ -388,7 +386,7 @@ class Journal:
             return
         self._dropped += 1
         self._last = intent.event, raw
-        if intent.record.kind == Kind.LOAD:
+        if raw[KIND] == Kind.LOAD:
             self.duties[number] = Duty(number, "confirm", intent, raw[TAC])
 
     def _apply_void(self, number: int, end: int, online_counter: int) -> None:
@@ -470,30 +468,32 @@ def _batch_count(header: bytes) -> int:
     return int.from_bytes(header[BATCH_COUNT], "big")
 
 
-def patched(encoded: bytes, record: TapRecord) -> bytes:
-    """The bytes of a record that differs from an encoded one in sequence, MAC2, TAC and flags only."""
-    assert len(record.mac2) == len(record.tac) == 4
-    raw = bytearray(encoded)
-    raw[SEQUENCE] = record.sequence.to_bytes(4, "big")
-    raw[FLAGS] = record.flags.to_bytes(2, "big")
-    raw[MAC2], raw[TAC] = record.mac2, record.tac
+def _finished(template: bytes, sequence: int, tac: bytes, mac2: bytes, flags: int) -> bytes:
+    """An intent's record with what is known only now."""
+    assert len(mac2) == len(tac) == 4
+    raw = bytearray(template)
+    raw[SEQUENCE] = sequence.to_bytes(4, "big")
+    raw[MAC2], raw[TAC] = mac2, tac
+    if flags:
+        raw[FLAGS] = (int.from_bytes(raw[FLAGS], "big") | flags).to_bytes(2, "big")
     return bytes(raw)
 
 
-def _intent_bytes(intent: Intent, record: bytes | None = None) -> bytes:
+def _intent_bytes(intent: Intent) -> bytes:
     event = intent.event.encode()
     more = {name: getattr(intent, name) for name in LOAD_FIELDS if getattr(intent, name)}
     tail = json.dumps(more).encode() if more else b""
-    return INTENT.pack(intent.number, len(event)) + event + (record or intent.record.encode()) + tail
+    return INTENT.pack(intent.number, len(event)) + event + intent.raw + tail
 
 
 def _read_intent(payload: bytes) -> Intent:
     number, length = INTENT.unpack_from(payload)
     at = INTENT.size + length
     event = payload[INTENT.size : at].decode()
-    record = TapRecord.decode(payload[at : at + RECORD_SIZE])
+    raw = payload[at : at + RECORD_SIZE]
+    TapRecord.decode(raw)  # whoever reads it later may rely on it
     tail = payload[at + RECORD_SIZE :]
-    return Intent(number, event, record, **(json.loads(tail) if tail else {}))
+    return Intent(number, event, raw, **(json.loads(tail) if tail else {}))
 
 
 def _duty_bytes(duty: Duty) -> bytes:

@@ -30,7 +30,7 @@ from citycard.core.refusal import Refusal
 from citycard.terminal.host import LoadHost, LoadOffer, LoadRequest
 from citycard.terminal.journal import Duty, Intent, Journal
 from citycard.terminal.recovery import Recovery
-from citycard.terminal.result import Outcome, TapResult, refused
+from citycard.terminal.result import Outcome, TapResult, of_record, refused
 
 if TYPE_CHECKING:
     from citycard.terminal.loop import Terminal
@@ -46,14 +46,15 @@ def loading(terminal: Terminal, recovery: Recovery, host: LoadHost, amount_fen: 
         return refused(view)
     told = recovery.untold(view.pan, EVENT, amount_fen, at)
     if told is not None:
-        return terminal.accepted(told, None)
+        return of_record(told)
     settled = yield from recovery.settle(view)
     if isinstance(settled, Refused):
         return refused(settled, view.pan)
     since = at - timedelta(seconds=terminal.config.recovery_s)
-    for intent, record in settled:
-        if intent.event == EVENT and record.amount_fen == amount_fen and record.tapped_at >= since:
-            return terminal.accepted(record, None)
+    for intent, raw in settled:
+        earlier = TapRecord.decode(raw)
+        if intent.event == EVENT and earlier.amount_fen == amount_fen and earlier.tapped_at >= since:
+            return of_record(raw)
     refusal = terminal.admit(view, at)
     if refusal is not None:
         return TapResult(Outcome.REFUSED, refusal, pan=view.pan)
@@ -80,7 +81,8 @@ def _credit(
 ) -> Dialogue[TapResult]:
     """Ask the host and credit. When the host or the card says no, the card is asked for the proof at once."""
     journal = terminal.journal
-    intent = Intent(0, EVENT, record, request_id=_request_id(record, opened), card_answer=opened.raw.hex())
+    request_id = _request_id(record, opened)
+    intent = Intent(0, EVENT, record.encode(), request_id=request_id, card_answer=opened.raw.hex())
     intent = journal.intend(intent)
     offer = host.begin(_request(intent))
     if isinstance(offer, Refusal):
@@ -89,7 +91,8 @@ def _credit(
         else:
             journal.void(intent)
         return TapResult(Outcome.REFUSED, offer, pan=view.pan)
-    intent = replace(intent, load_id=offer.load_id, record=replace(record, tapped_at=offer.at))
+    raw = replace(record, tapped_at=offer.at).encode()
+    intent = replace(intent, load_id=offer.load_id, raw=raw)
     journal.intend(intent)
     terminal.sent()
     loaded = yield from close_load(opened, offer.data)
@@ -98,7 +101,7 @@ def _credit(
     if isinstance(loaded, Refused):
         yield from recovery.settle(view)
         return refused(loaded, view.pan)
-    return terminal.accepted(journal.record(intent, loaded.tac), None)
+    return of_record(journal.record(intent, loaded.tac))
 
 
 def _template(

@@ -39,21 +39,22 @@ from citycard.core.dialogue import (
 from citycard.core.layout import LayoutError
 from citycard.core.problem import declare
 from citycard.core.purse import BALANCE_MAX
-from citycard.core.record import Flag, Kind, TapRecord
+from citycard.core.record import RECORD, Flag, Kind, TapRecord
 from citycard.core.refusal import Refusal
 from citycard.core.tunion import MODE_METRO
 from citycard.services import REGISTRY
 from citycard.services.card_state import Site, read_state, write_state
-from citycard.services.contract import Event, Fare, Grant, Rights, Service, State, Tap
+from citycard.services.contract import Event, Grant, Rights, Service, State, Tap
 from citycard.terminal.host import LoadHost
 from citycard.terminal.journal import Intent, Journal
 from citycard.terminal.link import Link
 from citycard.terminal.loading import loading, tell_host
 from citycard.terminal.parameters import Parameters
 from citycard.terminal.recovery import Recovery
-from citycard.terminal.result import Outcome, TapResult, refused
+from citycard.terminal.result import Outcome, TapResult, of_record, refused
 
 STALE_AFTER: Final = timedelta(days=1)  # parameters older than this mark the record OFFLINE
+OFFLINE, TEST = Flag.OFFLINE.value, Flag.TEST.value  # as numbers: every tap adds them up
 RECENT_MAX: Final = 256  # cards remembered for the passback window: more than pass a gate in a minute
 ROUNDS_MAX: Final = 2  # a fare that changes with the balance is opened once more, not for ever
 
@@ -249,8 +250,8 @@ class Terminal:
         intents: list[Intent] = []
 
         def remember(terminal_txn: int) -> None:
-            record = self._record(tap, order, opened, view, grant, terminal_txn)
-            intents.append(self.journal.intend(Intent(0, tap.event.value, record)))
+            raw = self._record(tap, order, opened, view, grant, terminal_txn)
+            intents.append(self.journal.intend(Intent(self.journal.next_intent, tap.event.value, raw)))
             self._recovery.sam_number = terminal_txn
             self._sent = True
 
@@ -258,8 +259,9 @@ class Terminal:
         receipt = yield from close_purchase(order, opened, staged, remember)
         if isinstance(receipt, Receipt):
             self._recovery.sam_number = 0
-            record = self.journal.record(intents[0], receipt.tac, receipt.mac2)
-            return self.accepted(record, tap.event)
+            raw = self.journal.record(intents[0], receipt.tac, receipt.mac2)
+            self._seen(view.pan, tap)
+            return TapResult(Outcome.ACCEPTED, raw=raw, fare=grant.fare, pan=view.pan)
         if isinstance(receipt, Unproven):
             doubted = receipt.why.party == SAM
             return TapResult(
@@ -274,10 +276,10 @@ class Terminal:
 
     def _record(
         self, tap: Tap, order: Order, opened: Opened, view: CardView, grant: Grant, terminal_txn: int
-    ) -> TapRecord:
+    ) -> bytes:
         """The record this tap will be, but for its sequence, MAC2 and TAC."""
         config, parameters, fare, entry = self.config, self.parameters, grant.fare, grant.closes
-        return TapRecord(
+        return RECORD.encode(
             kind=Kind.PURCHASE,
             service=config.service,
             txn=order.txn,
@@ -286,16 +288,14 @@ class Terminal:
             pan=view.pan,
             acquirer=config.acquirer,
             terminal=config.terminal,
-            sequence=0,
             tapped_at=tap.at,
             balance_before_fen=opened.balance_fen,
             amount_fen=order.amount_fen,
-            tac=bytes(4),
             algorithm=opened.algorithm,
             key_version=opened.key_version,
             card_class=view.card_class,
             tariff_version=parameters.tariff_version(config.service),
-            flags=grant.flags | self.flags(tap.at),
+            flags=grant.flags.value | self.flags(tap.at),
             terminal_txn=terminal_txn,
             list_fen=fare.list_fen,
             concession_fen=fare.concession_fen,
@@ -327,23 +327,20 @@ class Terminal:
             return Refusal.HOTLISTED
         return None
 
-    def flags(self, at: datetime) -> Flag:
-        """What is particular about this terminal just now."""
+    def flags(self, at: datetime) -> int:
+        """What is particular about this terminal just now, as bits of `Flag`."""
         confirmed_at = self.parameters.confirmed_at
-        flags = Flag.TEST if self.config.test else Flag(0)
+        flags = TEST if self.config.test else 0
         if confirmed_at is None or at - confirmed_at > STALE_AFTER:
-            flags |= Flag.OFFLINE
+            flags |= OFFLINE
         return flags
 
-    def accepted(self, record: TapRecord, event: Event | None) -> TapResult:
-        """The result of a record, remembered for the passback window."""
-        if event is not None:
-            self._recent[record.pan] = (event, self.clock())
-            self._recent.move_to_end(record.pan)
-            if len(self._recent) > RECENT_MAX:
-                self._recent.popitem(last=False)
-        fare = Fare(record.list_fen, record.concession_fen, record.transfer_fen, record.surcharge_fen)
-        return TapResult(Outcome.ACCEPTED, record=record, fare=fare, pan=record.pan)
+    def _seen(self, pan: str, tap: Tap) -> None:
+        """Remember an accepted tap for the passback window."""
+        self._recent[pan] = (tap.event, tap.at)
+        self._recent.move_to_end(pan)
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
 
     def _just_here(self, pan: str, tap: Tap) -> bool:
         event, at = self._recent.get(pan, (None, tap.at))
@@ -353,14 +350,16 @@ class Terminal:
         """Settle what this card left open; the result to tell when that was this very tap."""
         told = self._recovery.untold(view.pan, tap.event.value, tap.amount_fen, tap.at)
         if told is not None:
-            return self.accepted(told, tap.event)
+            self._seen(view.pan, tap)
+            return of_record(told)
         if not self.journal.intents:
             return None
         settled = yield from self._recovery.settle(view)
         if isinstance(settled, Refused):
             return refused(settled, view.pan)
         since = tap.at - timedelta(seconds=self.config.recovery_s)
-        for intent, record in settled:
-            if intent.event == tap.event.value and record.tapped_at >= since:
-                return self.accepted(record, tap.event)
+        for intent, raw in settled:
+            if intent.event == tap.event.value and TapRecord.decode(raw).tapped_at >= since:
+                self._seen(view.pan, tap)
+                return of_record(raw)
         return None

@@ -29,7 +29,7 @@ from citycard.core.refusal import Refusal
 from citycard.terminal.journal import End, Intent, Journal
 
 UNTOLD: Final = timedelta(seconds=60)  # longer than a terminal takes to start, shorter than shopping twice
-Settled = list[tuple[Intent, TapRecord]]
+Settled = list[tuple[Intent, bytes]]
 
 
 class Recovery:
@@ -58,7 +58,7 @@ class Recovery:
                 return refused
         return settled
 
-    def untold(self, pan: str, event: str, amount_fen: int, at: datetime) -> TapRecord | None:
+    def untold(self, pan: str, event: str, amount_fen: int, at: datetime) -> bytes | None:
         """The record written last before the terminal started again, if it is of this very tap: told once.
 
         It may have been killed between the record and the display, and the holder must not pay twice for
@@ -66,12 +66,13 @@ class Recovery:
         """
         if self._journal.untold is None:
             return None
-        its_event, record = self._journal.untold
+        its_event, raw = self._journal.untold
+        record = TapRecord.decode(raw)
         if at - record.tapped_at > UNTOLD:
             self._journal.untold = None
         elif (record.pan, its_event) == (pan, event) and amount_fen in (0, record.list_fen):
             self._journal.untold = None
-            return record
+            return raw
         return None
 
     def _ask(self, intent: Intent) -> Dialogue[Found | Refused]:

@@ -24,28 +24,42 @@ class Outcome(StrEnum):
 class TapResult:
     """What to show: accepted with its record and fare, refused and why, or torn: present the card again.
 
-    `detail` is for the log.
+    `raw` are the record's 128 bytes, `detail` is for the log.
     """
 
     outcome: Outcome
     refusal: Refusal | None = None
-    record: TapRecord | None = None
+    raw: bytes | None = None
     fare: Fare | None = None
     pan: str = ""
     detail: str = ""
 
     @property
+    def record(self) -> TapRecord | None:
+        """The record of an accepted tap."""
+        return None if self.raw is None else TapRecord.decode(self.raw)
+
+    @property
     def recovered(self) -> bool:
         """Whether the card was debited or credited when it was presented before."""
-        return self.record is not None and bool(self.record.flags & Flag.RECOVERED)
+        record = self.record
+        return record is not None and bool(record.flags & Flag.RECOVERED)
 
     @property
     def balance_fen(self) -> int | None:
         """What the card holds after an accepted tap; None otherwise."""
-        if self.record is None:
+        record = self.record
+        if record is None:
             return None
-        sign = 1 if self.record.kind == Kind.LOAD else -1
-        return self.record.balance_before_fen + sign * self.record.amount_fen
+        sign = 1 if record.kind == Kind.LOAD else -1
+        return record.balance_before_fen + sign * record.amount_fen
+
+
+def of_record(raw: bytes) -> TapResult:
+    """The result of a record whose fare is told by the record alone."""
+    record = TapRecord.decode(raw)
+    fare = Fare(record.list_fen, record.concession_fen, record.transfer_fen, record.surcharge_fen)
+    return TapResult(Outcome.ACCEPTED, raw=raw, fare=fare, pan=record.pan)
 
 
 def refused(said: Refused, pan: str = "") -> TapResult:
