@@ -19,7 +19,7 @@ from citycard.clearing.rules import TacTuple
 from citycard.core import tables
 from citycard.core.calendar import Calendar
 from citycard.core.purse import Txn
-from citycard.core.record import BATCH_MAC_SIZE, Kind, TapRecord, build_header
+from citycard.core.record import BATCH_MAC_SIZE, RECORD, Kind, TapRecord, build_header
 from citycard.core.tables import Row
 
 ISSUER = "02009900ffffffff"
@@ -122,7 +122,7 @@ class World:
     def card(self, name: str = "A", fen: int = 10_000, issuer: str = ISSUER) -> Purse:
         """The card called by a letter, personalised with an amount on first mention."""
         if name not in self.cards:
-            pan = f"0319900{sum(ord(c) * 1000**i for i, c in enumerate(name)):013d}"
+            pan = f"0319900{len(self.cards) + 1:013d}"
             self.cards[name] = Purse(pan, issuer, fen, fen)
         return self.cards[name]
 
@@ -164,7 +164,7 @@ class World:
     def upload(self, *records: TapRecord | bytes, terminal: str = "", day: date = DAY) -> str:
         """Put a batch into the lake as intake does; returns its digest."""
         raw = [record if isinstance(record, bytes) else record.encode() for record in records]
-        terminal = terminal or raw[0][44:50].hex()
+        terminal = terminal or raw[0][RECORD.span("terminal")].hex()
         self.batches[terminal] = self.batches.get(terminal, 0) + 1
         header = build_header(
             raw,

@@ -11,7 +11,7 @@ COMMAND = "from citycard.cli import main; main()"
 
 
 def citycard(
-    *words: str, script: str = COMMAND, timeout: float = 110, **environment: str
+    *words: str, script: str = COMMAND, timeout: float = 280, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """The command as a person runs it, or another script in its place."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CITYCARD_", "DJANGO_"))}

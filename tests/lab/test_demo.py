@@ -36,6 +36,7 @@ def report(home: Path, seed: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(400)
 def test_a_day_adds_up_and_a_seed_is_a_day(tmp_path: Path) -> None:
     first, second = report(tmp_path / "a", 5), report(tmp_path / "b", 5)
     assert first.keys() >= REPORT_KEYS

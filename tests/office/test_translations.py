@@ -51,4 +51,4 @@ def test_the_tables_speak_chinese() -> None:
 
     with translation.override("zh-hans"):
         assert str(Card._meta.verbose_name) == "卡片"
-        assert Status.LOST.label == "已挂失"
+        assert "挂失" in str(Status.LOST.label)

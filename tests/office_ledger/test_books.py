@@ -59,6 +59,17 @@ def test_all_or_nothing_when_asked_for(accounts: None) -> None:
     assert ledger.balance("card:a") == 0
 
 
+def test_who_loses_the_race_for_an_id_looks_again(accounts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another poster records the same id after this one has looked and before it writes."""
+    from citycard.office.ledger import books
+
+    ledger.post([order("1")])
+    look, looks = books._entries, iter((False, False))
+    monkeypatch.setattr(books, "_entries", lambda ids: look(ids) if next(looks, True) else {})
+    assert ledger.post([order("1")]) == [Result.EXISTS]
+    assert ledger.balance("card:a") == 100
+
+
 def test_a_name_outside_the_chart_is_a_mistake(db: None) -> None:
     with pytest.raises(ValueError, match="no chart"):
         ledger.open_accounts(["cards:a"])

@@ -15,8 +15,10 @@ from citycard.office import ledger, settlement
 from citycard.office.cards.models import Card
 from citycard.office.intake import loads
 from citycard.office.intake.models import Alarm, Load
+from citycard.office.ledger import balance
 from citycard.office.ledger.models import LedgerAccount, LedgerTransfer
 from citycard.office.participants.models import Contract, Line, Tariff, Terminal
+from citycard.office.settlement import suspense
 from citycard.office.settlement.models import Movement, Payment, PositionRow, SettlementRun, Tap
 from tests.office_ledger.conftest import (
     ANN,
@@ -267,15 +269,15 @@ def test_what_clearing_holds_back_explains_a_card_until_it_comes(city: City) -> 
 
 
 def test_a_load_the_card_holds_and_has_not_proven_yet_is_under_way(city: City) -> None:
-    give(ANN, 5000)
-    _load(city, Purse(city.vault, balance_fen=5000))
+    _load(city, Purse(city.vault))
     later = NOON + timedelta(minutes=30)
-    clearing_says(city.home, [verdict(1, ANN, 200, balance_before_fen=8000, tapped_at=later)])
-    settlement.post_run(DAY)
-    found = settlement.reconcile()
-    (one,) = found.under_way
-    assert (one.account_fen, one.seen_fen, one.explained_fen) == (4800, 7800, -3000)
-    assert found.cards_match
+    clearing_says(city.home, [verdict(1, ANN, 200, balance_before_fen=3000, tapped_at=later)])
+    assert settlement.post_run(DAY).suspense_fen == 200  # its account has no money yet
+    assert suspense.outstanding() == {ANN: 200}
+    give(ANN, 3000)
+    assert suspense.release(DAY) == 200
+    assert suspense.outstanding() == {}
+    assert balance(f"card:{ANN}") == 2800
 
 
 def test_a_pending_load_that_the_card_already_shows_is_under_way(city: City) -> None:

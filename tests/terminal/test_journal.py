@@ -61,8 +61,8 @@ class Death:
 
 def record(counter: int = 0, kind: int = Kind.PURCHASE) -> TapRecord:
     return TapRecord(
-        kind=kind, service=3, txn=6, counter=counter, issuer=ISSUER, pan=PAN, acquirer=ACQUIRER, terminal=SHOP,
-        sequence=0, tapped_at=NOON, balance_before_fen=5000, amount_fen=100 + counter, tac=bytes(4),
+        kind=kind, service=3, txn=6, counter=counter, issuer=ISSUER, pan=PAN, acquirer=ACQUIRER,
+        terminal=SHOP, sequence=0, tapped_at=NOON, balance_before_fen=5000, amount_fen=100 + counter, tac=bytes(4),
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_what_was_written_is_there_after_opening_again() -> None:
 @given(seed=st.integers(0, 10**6), kills=st.integers(1, 12), power=st.booleans())
 @settings(max_examples=60)
 def test_killed_anywhere_and_opened_again(seed: int, kills: int, power: bool) -> None:
-    """Against a model of two sets: what was told as durable must be there, nothing else but the last act may."""
+    """Against a model of two sets: what was told as durable is there, nothing else but the last act may be."""
     random, death = Random(seed), Death()
     store = MemoryStore(death)
     journal = Journal.open(store, SHOP)
@@ -306,10 +306,12 @@ def test_no_bytes_open_as_a_journal_or_raise_anything_but_a_problem(noise: bytes
     head = Journal.open(MemoryStore(), SHOP)._store.read(NAME)
     assert head is not None
     for raw in (noise, head + noise):
+        told = ""
         try:
             Journal.open(with_file(raw), SHOP)
         except Problem as problem:
-            assert problem.code.startswith("JOURNAL_")
+            told = problem.code
+        assert told[:8] in ("", "JOURNAL_")
 
 
 def test_a_failed_write_is_told_and_nothing_more_is_written(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def test_a_day_from_personalisation_to_the_last_tap(algorithm: int) -> None:
     assert (exit_.entry_line, exit_.entry_station, exit_.entry_terminal) == (1, 1, GATE_A)
     assert exit_.entry_at == records[2].tapped_at
     assert not exit_.flags & (Flag.OFFLINE | Flag.RECOVERED)
-    assert host.posted and not host.pending
+    assert host.posted
+    assert not host.pending
     assert balance(card) == 3250
     view = converse(read_card(), {"card": card.process})
     assert view.balance_fen == 3250
@@ -166,7 +167,7 @@ def blow_at(cut: int) -> Callable[[int, bytes, bytes], bytes | None]:
 
 def test_a_torn_debit_whose_proof_was_overwritten_by_a_load_is_not_charged_twice() -> None:
     clock = Clock()
-    link, place, _, present = scene("pay", clock)
+    link, _, _, present = scene("pay", clock)
     link.tear_at = 3
     assert present().outcome == "torn"
     assert terminal(KIOSK, RETAIL, clock).load(link, 1000, Host()).outcome == "accepted"
@@ -204,7 +205,7 @@ def test_an_old_torn_tap_is_recorded_and_today_s_tap_is_a_new_one() -> None:
 
 def test_tapped_twice_and_without_entry() -> None:
     clock = Clock()
-    link, shop, _, present = scene("pay", clock)
+    link, _, _, present = scene("pay", clock)
     assert present().outcome == "accepted"
     clock.forward(2)
     assert present().refusal is Refusal.TAPPED_TWICE

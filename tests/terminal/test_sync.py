@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches reach an office over a bad network once and whole; parameters and hotlists come back in versions."""
+"""Batches reach an office over a bad network once and whole; parameters and hotlists come back."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small true world for the tests of the edge: vault, cards, PSAMs, a bus, two gates, a shop, a load host."""
+"""A small true world for the tests of the edge: vault, cards, PSAMs, bus, gates, shop, load host."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def new_card(pan: str = PAN, algorithm: int = 0, seed: int = 2, balance_fen: int
 class Host:
     """The host of loads, over a true load SAM; `faults` are refusals given before it answers again."""
 
-    def __init__(self, faults: Iterable[Refusal] = (), clock: Callable[[], datetime] = Clock()) -> None:
+    def __init__(self, faults: Iterable[Refusal] = (), clock: Callable[[], datetime] = lambda: NOON) -> None:
         self.sam = LoadSam(vault())
         self.clock = clock
         self.faults = list(faults)
@@ -188,7 +188,8 @@ def parameters(**more: Any) -> Parameters:
         RETAIL: load_config(RETAIL, RETAIL_TARIFF),
     }
     given: dict[str, Any] = {
-        "version": 3, "tariffs": tariffs, "hotlist": Hotlist(5), "issuers": frozenset({ISSUER}), "confirmed_at": NOON,
+        "version": 3, "tariffs": tariffs, "hotlist": Hotlist(5), "issuers": frozenset({ISSUER}),
+        "confirmed_at": NOON,
     }  # fmt: skip
     return Parameters(**(given | more))
 
@@ -211,7 +212,8 @@ def tac_row(record: TapRecord) -> TacRow:
     after = record.balance_before_fen + record.amount_fen if record.kind == Kind.LOAD else 0
     return TacRow(
         record.issuer, record.pan, record.key_version, record.algorithm, record.kind, record.txn,
-        record.amount_fen, record.terminal, record.terminal_txn, record.moment, record.counter, after, record.tac,
+        record.amount_fen, record.terminal, record.terminal_txn, record.moment, record.counter, after,
+        record.tac,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ come as the one-row table `settings`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -21,7 +22,8 @@ import pyarrow as pa
 
 Expression = Any  # an Ibis table expression; Ibis carries no types
 Config = dict[str, str | bool | int | float | list[str]]
-MEMORY_SHARE: Final = "70%"  # of the machine, then DuckDB writes to the folder it is given
+MEMORY_MAX: Final = 4 * 2**30  # bytes DuckDB may hold before it writes to the folder it is given
+MEMORY_SHARE: Final = 0.6  # and never more than this part of the machine
 
 
 class Source:
@@ -111,7 +113,9 @@ class DuckEngine:
         if self._spill is None:
             self._connection = _small_database()
         else:
-            config: Config = {"memory_limit": MEMORY_SHARE, "temp_directory": str(self._spill)}
+            machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            limit = f"{min(MEMORY_MAX, int(machine * MEMORY_SHARE)) // 2**20}MiB"
+            config: Config = {"memory_limit": limit, "temp_directory": str(self._spill)}
             self._connection = duckdb.connect(":memory:", config=config)
         return self
 

@@ -41,7 +41,7 @@ from citycard.core.problem import declare
 from citycard.core.purse import BALANCE_MAX
 from citycard.core.record import RECORD, Flag, Kind, TapRecord
 from citycard.core.refusal import Refusal
-from citycard.core.tunion import MODE_METRO
+from citycard.core.tunion import MODE_METRO, TRANSIT
 from citycard.services import REGISTRY
 from citycard.services.card_state import Site, read_state, write_state
 from citycard.services.contract import Event, Grant, Rights, Service, State, Tap
@@ -55,6 +55,7 @@ from citycard.terminal.result import Outcome, TapResult, of_record, refused
 
 STALE_AFTER: Final = timedelta(days=1)  # parameters older than this mark the record OFFLINE
 OFFLINE, TEST = Flag.OFFLINE.value, Flag.TEST.value  # as numbers: every tap adds them up
+LEFT: Final = TRANSIT.span("balance_after_fen")
 RECENT_MAX: Final = 256  # cards remembered for the passback window: more than pass a gate in a minute
 ROUNDS_MAX: Final = 2  # a fare that changes with the balance is opened once more, not for ever
 
@@ -206,10 +207,18 @@ class Terminal:
         return kind if isinstance(kind, Refused) else CardView(view.public, kind)
 
     def _charge(self, tap: Tap, view: CardView, service: Service, tariff: Any) -> Dialogue[TapResult]:
-        """Decide, open the purse at that price, decide again with the true balance, debit."""
+        """Decide, open the purse at that price, decide again with the true balance, debit.
+
+        The balance comes with the purse's answer. Until then the card's newest ride tells what is left, if
+        nothing was loaded since: when that is enough and turns out true, the decision stands.
+        """
         rights = Rights(view.card_class, view.issuer, view.public["valid_until"])
-        state = read_state(view.metro, view.newest, BALANCE_MAX)
+        told = int.from_bytes(view.newest[LEFT], "big") if view.newest else 0
+        state = read_state(view.metro, view.newest, told)
         decision = service.decide(tap, rights, state, tariff)
+        if isinstance(decision, Refusal):
+            state = replace(state, balance_fen=BALANCE_MAX)
+            decision = service.decide(tap, rights, state, tariff)
         for _ in range(ROUNDS_MAX):
             if isinstance(decision, Refusal):
                 return TapResult(Outcome.REFUSED, decision, pan=view.pan)
@@ -217,8 +226,9 @@ class Terminal:
             opened = yield from open_purchase(order)
             if isinstance(opened, Refused):
                 return refused(opened, view.pan)
-            state = replace(state, balance_fen=opened.balance_fen)
-            decision = service.decide(tap, rights, state, tariff)
+            if state.balance_fen != opened.balance_fen:
+                state = State(state.journey, state.last, opened.balance_fen)
+                decision = service.decide(tap, rights, state, tariff)
             if isinstance(decision, Grant) and decision.fare.charged_fen == order.amount_fen:
                 return (yield from self._debit(tap, order, opened, view, (service, state, decision)))
         if isinstance(decision, Refusal):

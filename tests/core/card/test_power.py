@@ -302,7 +302,7 @@ def test_a_change_over_shared_cells_keeps_their_neighbours() -> None:
 def test_nothing_writes_past_the_fuse() -> None:
     memory = Memory(bytes(4096), fuse=lambda address, old, new: None)
     seen: list[int] = []
-    memory.fuse = lambda address, old, new: seen.append(address)  # type: ignore[func-returns-value]
+    memory.fuse = lambda address, old, new: seen.append(address)
     memory.write(16, bytes(range(24)))
     assert seen == [16, 24, 32]
     assert memory.read(16, 24) == bytes(range(24))

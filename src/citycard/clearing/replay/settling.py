@@ -73,6 +73,8 @@ class Clearing:
         assert sum(amount for _, amount in entries) == 0, "the shares of a tap add up to zero"
         self.settled_fen += charged * taps
         for participant, amount in entries:
+            if not amount:
+                continue
             position = self.positions[participant]
             position.receivable_fen += max(0, amount) * taps
             position.payable_fen += max(0, -amount) * taps

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from citycard.core.apdu import SW, Command, Response
-from citycard.core.dialogue.exchange import CARD, Dialogue, DialogueError, Refused, ask, sized
+from citycard.core.apdu import SW, Command
+from citycard.core.dialogue.exchange import CARD, Answer, Dialogue, DialogueError, Refused, ask, sized
 from citycard.core.dialogue.read import SELECT, blocked_or
 from citycard.core.refusal import Refusal
 
@@ -105,7 +105,7 @@ def _open(authenticate: Authenticate) -> Dialogue[Refused | None]:
     return None if response.ok else blocked_or(Refusal.CARD_FAULT, response, "EXTERNAL AUTHENTICATE")
 
 
-def _authenticate(key: str, authenticate: Authenticate) -> Dialogue[Response]:
+def _authenticate(key: str, authenticate: Authenticate) -> Dialogue[Answer]:
     challenge = yield from _challenge(CHALLENGE8, 8)
     proof = Command(0x00, 0x82, 0x00, 0x00, authenticate(key, challenge)).encode()
     return (yield from ask(CARD, "EXTERNAL AUTHENTICATE", proof))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from citycard.core import tunion
-from citycard.core.apdu import SW, Command, Response
-from citycard.core.dialogue.exchange import CARD, Dialogue, DialogueError, Refused, ask, sized
+from citycard.core.apdu import SW, Command
+from citycard.core.dialogue.exchange import CARD, Answer, Dialogue, DialogueError, Refused, ask, sized
 from citycard.core.layout import LayoutError
 from citycard.core.refusal import Refusal
 from citycard.core.tlv import TlvError, find
@@ -60,7 +60,7 @@ class CardView:
         return int(self.kind.get("card_class", 0))
 
 
-def blocked_or(refusal: Refusal, response: Response, name: str) -> Refused:
+def blocked_or(refusal: Refusal, response: Answer, name: str) -> Refused:
     """The refusal behind a card's status word: a blocked card is told as blocked."""
     told = Refusal.CARD_BLOCKED if response.sw in BLOCKED else refusal
     return Refused(told, CARD, name, response.sw)

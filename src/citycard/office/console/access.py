@@ -45,7 +45,7 @@ DESK, MONEY, SCHEME, GUARD = _("Cards and holders"), _("Settlement"), _("Scheme"
 
 PAGES: Final[dict[str, Page]] = {
     "dashboard": Page(_("Overview"), ALL, "", "dashboard"),
-    "search": Page(_("Search"), ALL, "", "search"),
+    "search": Page(_("Search"), ALL),
     "cards": Page(_("Cards"), CARD_DESK, DESK, "credit_card"),
     "card": Page(_("Card"), CARD_DESK),
     "verb": Page(_("Card service"), CARD_DESK),

@@ -14,6 +14,7 @@ from citycard.office.cards.refusals import Why
 from citycard.office.console.access import Text
 from citycard.services import REGISTRY
 
+LOADS: Final = 0  # in contracts and revenue: loads, whichever service's terminal made them
 VERBS: Final[dict[str, Text]] = {
     "order": _("order"),
     "initialise": _("initialise"),
@@ -161,6 +162,8 @@ def service(code: int | None) -> str:
     """A service's title."""
     if code is None:
         return str(_("any service"))
+    if code == LOADS:
+        return str(_("top-ups"))
     found = REGISTRY.get(code)
     if found is None:
         return str(_("service %(code)s")) % {"code": code}

@@ -17,11 +17,14 @@ from django.utils.translation import gettext_lazy
 from citycard.core.money import yuan
 from citycard.office.console.access import Text
 from citycard.office.console.labels import CLASS_NAMES
+from citycard.office.console.queries.names import Names
 
 WORDS: Final[dict[str, Text]] = {
     "fares": gettext_lazy("Fares"),
     "fare": gettext_lazy("Fare"),
     "kind": gettext_lazy("How it is priced"),
+    "tracks": gettext_lazy("Tracks"),
+    "stops": gettext_lazy("Stops (km)"),
     "lines": gettext_lazy("Lines"),
     "line": gettext_lazy("Line"),
     "stages": gettext_lazy("Stages"),
@@ -29,7 +32,7 @@ WORDS: Final[dict[str, Text]] = {
     "steps": gettext_lazy("Steps"),
     "up_to_m": gettext_lazy("Up to"),
     "every_m": gettext_lazy("For each further"),
-    "add_fen": gettext_lazy("Add"),
+    "add_fen": gettext_lazy("Adds"),
     "fare_fen": gettext_lazy("Fare"),
     "beyond": gettext_lazy("Beyond the last step"),
     "largest_fen": gettext_lazy("Largest fare"),
@@ -57,7 +60,7 @@ WORDS: Final[dict[str, Text]] = {
     "others": gettext_lazy("Other classes"),
     "rounding": gettext_lazy("Rounding"),
     "step_fen": gettext_lazy("To a multiple of"),
-    "mode": gettext_lazy("How"),
+    "mode": gettext_lazy("Rounded"),
     "entry_minimum_fen": gettext_lazy("Least balance to enter"),
     "passback_seconds": gettext_lazy("No second entry within"),
     "repeat_seconds": gettext_lazy("No second tap within"),
@@ -83,6 +86,7 @@ WORDS: Final[dict[str, Text]] = {
 }
 VALUES: Final[dict[str, Text]] = {
     "flat": gettext_lazy("one price"),
+    "stages": gettext_lazy("by stages"),
     "distance": gettext_lazy("by distance"),
     "table": gettext_lazy("by table"),
     "keyed": gettext_lazy("entered at the terminal"),
@@ -107,6 +111,7 @@ VALUES: Final[dict[str, Text]] = {
     "sun": gettext_lazy("Sun"),
     **CLASS_NAMES,
 }
+PLAIN: Final = ("kind",)  # values that need no name before them
 WIDE: Final = 60  # rows of a table shown; a network of a whole city has more than a page of stations
 
 
@@ -129,7 +134,7 @@ class Grid:
     left_out: int = 0
 
 
-def blocks(config: Mapping[str, Any], lines: Mapping[int, str]) -> list[Block]:
+def blocks(config: Mapping[str, Any], names: Names) -> list[Block]:
     """A tariff's configuration in parts; the first, without a title, holds what stands at the top."""
     top: list[tuple[str, str]] = []
     parts: list[Block] = []
@@ -137,74 +142,97 @@ def blocks(config: Mapping[str, Any], lines: Mapping[int, str]) -> list[Block]:
         if _empty(value):
             continue
         if isinstance(value, Mapping):
-            parts.append(_part(key, value, lines))
+            parts.append(_part(key, value, names))
         elif _is_rows(value):
-            parts.append(Block(_word(key), tables=[_grid("", value, lines)]))
+            parts.append(Block(_word(key), tables=[_grid("", value, names)]))
         else:
-            top.append((_word(key), words(key, value, lines)))
+            top.append((_word(key), words(key, value, names)))
     return [Block("", top), *parts] if top else parts
 
 
-def words(key: str, value: Any, lines: Mapping[int, str]) -> str:
+def words(key: str, value: Any, names: Names) -> str:
     """A value as a person says it, by the unit its name ends in."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{_word(k)} {words(k, v, lines)}" for k, v in value.items() if not _empty(v))
+        return _named(value, names)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list):
-        return _listed(key, value, lines)
+        return _listed(key, value, names)
     if isinstance(value, int):
-        return _measured(key, value, lines)
+        return _measured(key, value, names)
     return str(VALUES.get(value, value)) if isinstance(value, str) else str(value)
 
 
-def _part(key: str, value: Mapping[str, Any], lines: Mapping[int, str]) -> Block:
+def _named(value: Mapping[str, Any], names: Names) -> str:
+    """Several facts in one line; a station is told by its name."""
+    if set(value) == {"line", "station"}:
+        return names.place(value["line"], value["station"])
+    colon = _(": ")
+    said = [
+        words(k, v, names) if k in PLAIN else f"{_word(k)}{colon}{words(k, v, names)}"
+        for k, v in value.items()
+        if not _empty(v)
+    ]
+    return _("; ").join(said)
+
+
+def _track(row: Mapping[str, Any], names: Names) -> str:
+    """The stops of a line with their distance from its start."""
+    line = row.get("line", 0)
+    stops = (f"{names.stop(line, one['station'])} ({one['at_m'] / 1000:g})" for one in row["stops"])
+    return " – ".join(stops)
+
+
+def _part(key: str, value: Mapping[str, Any], names: Names) -> Block:
     facts, tables = [], []
     for name, inner in value.items():
         if _empty(inner):
             continue
         if _is_rows(inner):
-            tables.append(_grid(_word(name), inner, lines))
+            tables.append(_grid(_word(name), inner, names))
         else:
-            facts.append((_word(name), words(name, inner, lines)))
+            facts.append((_word(name), words(name, inner, names)))
     return Block(_word(key), facts, tables)
 
 
-def _grid(title: str, rows: list[Mapping[str, Any]], lines: Mapping[int, str]) -> Grid:
+def _grid(title: str, rows: list[Mapping[str, Any]], names: Names) -> Grid:
     keys = [
         key
         for key in dict.fromkeys(k for row in rows for k in row)
         if any(not _empty(r.get(key)) for r in rows)
     ]
-    body = [[_cell(key, row.get(key), lines) for key in keys] for row in rows[:WIDE]]
+    body = [
+        [_track(row, names) if key == "stops" else _cell(key, row.get(key), names) for key in keys]
+        for row in rows[:WIDE]
+    ]
     return Grid(title, [_word(key) for key in keys], body, max(0, len(rows) - WIDE))
 
 
-def _cell(key: str, value: Any, lines: Mapping[int, str]) -> str:
+def _cell(key: str, value: Any, names: Names) -> str:
     if _empty(value):
         return _("all others") if key in ("lines", "line") else ""
-    return words(key, value, lines)
+    return words(key, value, names)
 
 
-def _measured(key: str, value: int, lines: Mapping[int, str]) -> str:
+def _measured(key: str, value: int, names: Names) -> str:
     if key.endswith("_fen"):
         return _("%(yuan)s yuan") % {"yuan": yuan(value)}
     if key.endswith("_bp"):
-        return _("free") if value == 0 and key == "pay_bp" else f"{value / 100:g} %"
+        return _("free") if value == 0 and key == "pay_bp" else f"{value / 100:g}\u00a0%"
     if key.endswith("_m"):
-        return f"{value / 1000:g} km"
+        return _("%(n)s km") % {"n": f"{value / 1000:g}"}
     if key.endswith("_minutes"):
         return _("%(n)s min") % {"n": value}
     if key.endswith("_seconds"):
         return _("%(n)s s") % {"n": value}
-    return lines.get(value, str(value)) if key in ("line", "lines") else str(value)
+    return names.lines.get(value, str(value)) if key in ("line", "lines") else str(value)
 
 
-def _listed(key: str, value: list[Any], lines: Mapping[int, str]) -> str:
+def _listed(key: str, value: list[Any], names: Names) -> str:
     if key == "weekdays" and len(value) == 7:
         return _("every day")
-    joined = "; " if any(isinstance(item, (Mapping, list)) for item in value) else ", "
-    return joined.join(words(key, item, lines) for item in value)
+    joined = _("; ") if any(isinstance(item, (Mapping, list)) for item in value) else _(", ")
+    return joined.join(words(key, item, names) for item in value)
 
 
 def _word(key: str) -> str:

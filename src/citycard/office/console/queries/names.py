@@ -27,10 +27,13 @@ class Names:
         if not line and not station:
             return ""
         name = self.lines.get(line, str(line))
-        stop = self.stations.get((line, station), str(station) if station else "")
-        if not stop:
+        if not station:
             return name
-        return f"{name} {stop}" if chinese() else f"{name}, {stop}"
+        return f"{name} {self.stop(line, station)}" if chinese() else f"{name}, {self.stop(line, station)}"
+
+    def stop(self, line: int, station: int) -> str:
+        """`Drum Tower`; the station's number when it has no name."""
+        return self.stations.get((line, station), str(station))
 
 
 def participants() -> dict[str, str]:

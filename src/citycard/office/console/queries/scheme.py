@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from citycard.office.console import labels
 from citycard.office.console.access import Text
-from citycard.office.console.queries.names import participants
+from citycard.office.console.queries.names import names, participants
 from citycard.office.console.wording import Block, blocks
 from citycard.office.participants.models import Contract, Line, Participant, Tariff, Terminal
 
@@ -35,14 +35,14 @@ def tariffs(today: date) -> list[TariffView]:
     for row in rows:
         if row.valid_from <= today:
             force.setdefault(row.service, row.pk)
-    lines = _lines()
+    known = names()
     return [
         TariffView(
             labels.service(row.service),
             row.version,
             row.valid_from,
             force.get(row.service) == row.pk,
-            blocks(row.config, lines),
+            blocks(row.config, known),
         )
         for row in rows
     ]
@@ -88,8 +88,3 @@ def members() -> list[dict[str, Any]]:
 
 def _roles(row: Participant) -> list[Text]:
     return [labels.ROLES.get(role, role) for role in row.roles]
-
-
-def _lines() -> dict[int, str]:
-    column = "name_zh" if labels.chinese() else "name_en"
-    return dict(Line.objects.values_list("number", column))

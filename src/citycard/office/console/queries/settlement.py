@@ -17,6 +17,7 @@ from citycard.core.refusal import Reason
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import participants, party
+from citycard.office.participants.models import Participant
 from citycard.office.settlement.models import Payment, PositionRow, RevenueRow, SettlementRun, Tap
 
 STATEMENTS = "statements"
@@ -64,6 +65,7 @@ class Statement:
     """A file to download."""
 
     name: str
+    owner: str
     kind: str
     size: int
 
@@ -205,13 +207,23 @@ def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
     ]
 
 
+def side(participant: str) -> str:
+    """The column of a tap that names this participant: acquirer, issuer, or none."""
+    found = Participant.objects.filter(pk=participant).values_list("roles", flat=True).first() or []
+    return next((name for name in ("acquirer", "issuer") if name in found), "")
+
+
 def statements(settle_on: date) -> list[Statement]:
     """The statement files of a date, by name."""
     folder = Path(settings.CITYCARD_HOME) / STATEMENTS / settle_on.isoformat()
     if not folder.is_dir():
         return []
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in KINDS_OF_STATEMENT)
-    return [Statement(p.name, p.suffix[1:].upper(), p.stat().st_size) for p in files[:FILES_MAX]]
+    known = participants()
+    return [
+        Statement(p.name, known.get(p.stem, ""), p.suffix[1:].upper(), p.stat().st_size)
+        for p in files[:FILES_MAX]
+    ]
 
 
 def statement(settle_on: date, name: str) -> Path | None:

@@ -28,6 +28,7 @@ class TapRow:
     service: str
     load: bool
     place: str
+    stop: str
     entry: str
     entry_at: datetime | None
     list_fen: int
@@ -44,8 +45,8 @@ class TapRow:
 
     @property
     def journey(self) -> str:
-        """Where to, and from where when both are known."""
-        return f"{self.entry} → {self.place}" if self.entry else self.place
+        """From where to where when both are known, else the place of the tap."""
+        return f"{self.entry} → {self.stop}" if self.entry else self.place
 
 
 def rows(taps: Iterable[Tap], names: Names) -> list[TapRow]:
@@ -81,7 +82,8 @@ def _row(tap: Tap, names: Names) -> TapRow:
         service=labels.service(tap.service),
         load=load,
         place=names.place(tap.line, tap.station),
-        entry=names.place(tap.entry_line, tap.entry_station),
+        stop=names.stop(tap.line, tap.station),
+        entry=names.stop(tap.entry_line, tap.entry_station) if tap.entry_station else "",
         entry_at=tap.entry_at,
         list_fen=tap.list_fen,
         concession_fen=tap.concession_fen,

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from citycard.office import clock
 from citycard.office.cards import hotlist
 from citycard.office.console import labels
 from citycard.office.console.access import Text
@@ -17,7 +16,7 @@ from citycard.office.console.queries.names import Names
 from citycard.office.intake.models import Alarm, ParameterSet, RawBatch
 from citycard.office.participants.models import Terminal
 
-SILENT_AFTER = timedelta(hours=24)  # a terminal works every day
+SILENT_AFTER = timedelta(hours=24)  # not heard of for a day while others were: the fault is its own
 SKEW_MAX_S = 120  # beyond two minutes transfer windows and peak hours go wrong
 WAITING_MAX = 2000  # records held back: half a batch
 
@@ -49,7 +48,7 @@ def health(names: Names, *, acquirer: str = "", service: str = "") -> list[Healt
         query = query.filter(acquirer=acquirer)
     if service.isdigit():
         query = query.filter(service=int(service))
-    newest, got, now = _newest(), _received(RawBatch.objects.all()), clock.now()
+    newest, got, now = _newest(), _received(RawBatch.objects.all()), last_contact()
     rows = [_health(one, names, newest, got.get(one.id, (0, 0)), now) for one in query]
     return sorted(rows, key=lambda row: (-len(row.faults), row.id))
 
@@ -57,7 +56,13 @@ def health(names: Names, *, acquirer: str = "", service: str = "") -> list[Healt
 def health_of(terminal: Terminal, names: Names) -> Health:
     """One terminal."""
     got = _received(RawBatch.objects.filter(terminal=terminal)).get(terminal.id, (0, 0))
-    return _health(terminal, names, _newest(), got, clock.now())
+    return _health(terminal, names, _newest(), got, last_contact())
+
+
+def last_contact() -> datetime | None:
+    """When any terminal was last heard of."""
+    newest: datetime | None = Terminal.objects.aggregate(at=Max("last_seen_at"))["at"]
+    return newest
 
 
 def _newest() -> tuple[int, int]:
@@ -72,7 +77,7 @@ def _received(batches: QuerySet[RawBatch]) -> dict[str, tuple[int, int]]:
 
 
 def _health(
-    one: Terminal, names: Names, newest: tuple[int, int], got: tuple[int, int], now: datetime
+    one: Terminal, names: Names, newest: tuple[int, int], got: tuple[int, int], now: datetime | None
 ) -> Health:
     parameters = max(0, newest[0] - one.parameter_version) if one.last_seen_at else 0
     lists = max(0, newest[1] - one.hotlist_version) if one.last_seen_at else 0
@@ -98,10 +103,11 @@ def _health(
     )
 
 
-def _checks(one: Terminal, parameters: int, missing: int, now: datetime) -> list[tuple[bool, Text]]:
+def _checks(one: Terminal, parameters: int, missing: int, now: datetime | None) -> list[tuple[bool, Text]]:
+    seen = one.last_seen_at
     return [
-        (one.last_seen_at is None, _("never seen")),
-        (one.last_seen_at is not None and now - one.last_seen_at > SILENT_AFTER, _("silent for a day")),
+        (seen is None, _("never seen")),
+        (seen is not None and now is not None and now - seen > SILENT_AFTER, _("silent for a day")),
         (parameters > 0, _("old parameters")),
         (abs(one.clock_skew_s or 0) > SKEW_MAX_S, _("clock is wrong")),
         (missing > 0, _("batches missing")),

@@ -58,7 +58,7 @@ def verb(request: HttpRequest, by: Actor, pan: str, name: str) -> HttpResponse:
         return _told(request, Why.NOT_PERMITTED)
     if by.participant and by.participant != found.issuer_id:
         return _told(request, Why.OTHER_ISSUER)
-    form = service.form(request.POST or None)
+    form = service.form(request.POST if request.method == "POST" else None)
     refusal = ""
     if request.method == "POST" and form.is_valid():
         answer = service.do(pan, by, form)

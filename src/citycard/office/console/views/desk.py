@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from citycard.core.problem import Problem
 from citycard.office import audit
 from citycard.office.cards import hotlist as lists
+from citycard.office.cards.actions import Done
 from citycard.office.console import approvals as dual
 from citycard.office.console import labels, masks
 from citycard.office.console.access import may, missing, page, show
@@ -62,7 +63,7 @@ def holder(request: HttpRequest, by: Actor, id: UUID) -> HttpResponse:
 @page("register")
 def register(request: HttpRequest, by: Actor) -> HttpResponse:
     """Registers a holder; what is wrong is told in words."""
-    form = NewHolder(request.POST or None)
+    form = NewHolder(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         document = (data["document_type"], data["document_number"]) if data["document_number"] else None
@@ -123,5 +124,5 @@ def _decide(request: HttpRequest, by: Actor) -> None:
         return
     answer = dual.agree(wanted, by)
     if answer is not None:
-        done = not hasattr(answer, "why")
-        (messages.success if done else messages.error)(request, result_text(answer))
+        tell = messages.success if isinstance(answer, Done) else messages.error
+        tell(request, result_text(answer))

@@ -78,6 +78,7 @@ def participant(request: HttpRequest, by: Actor, on: str, id: str) -> HttpRespon
         "lines": lines,
         "total_fen": sum(line.amount_fen for line in lines),
         "position": held[0] if held else None,
+        "side": settlement.side(id),
     }
     return show(request, "participant", context, title=known[id])
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -39,6 +42,7 @@ def terminals(request: HttpRequest, by: Actor) -> HttpResponse:
         "total": len(health),
         "faulty": sum(1 for row in health if row.faults),
         "waiting": sum(row.waiting for row in health),
+        "last_contact": queries.last_contact(),
         "version": hotlist.version(),
         "acquirer": acquirer,
         "service": service,
@@ -61,7 +65,7 @@ def terminal(request: HttpRequest, by: Actor, id: str) -> HttpResponse:
         "gaps": queries.gaps(found),
         "batches": RawBatch.objects.filter(terminal=found).order_by("-number")[:NEWEST],
         "taps": tap_rows.rows(taps, known),
-        "alarms": queries.alarms(closed=False).filter(subject=id),
+        "alarms": _told(queries.alarms(closed=False).filter(subject=id)),
     }
     return show(request, "terminal", context, title=found.name or found.id)
 
@@ -77,8 +81,7 @@ def alarms(request: HttpRequest, by: Actor) -> HttpResponse:
         return redirect("console:alarms")
     closed = "closed" in request.GET
     rows = cut(request, queries.alarms(closed))
-    shown = [{"row": one, "text": labels.ALARMS.get(one.code, one.code)} for one in rows]
-    return show(request, "alarms", {"rows": rows, "alarms": shown, "closed": closed, "mine": mine})
+    return show(request, "alarms", {"rows": rows, "alarms": _told(rows), "closed": closed, "mine": mine})
 
 
 @page("participants")
@@ -97,6 +100,10 @@ def tariffs(request: HttpRequest, by: Actor) -> HttpResponse:
 def contracts(request: HttpRequest, by: Actor) -> HttpResponse:
     """Who gets which part of the fee on taps."""
     return show(request, "contracts", {"contracts": scheme.contracts()})
+
+
+def _told(rows: Iterable[Alarm]) -> list[dict[str, Any]]:
+    return [{"row": one, "text": labels.ALARMS.get(one.code, one.code)} for one in rows]
 
 
 @transaction.atomic

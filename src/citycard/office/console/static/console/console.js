@@ -1,8 +1,8 @@
 // Light by default, and the charts: drawn with the Chart.js that django-unfold serves.
 "use strict";
 
-if (localStorage.getItem("_x_adminTheme") === null) {
-  localStorage.setItem("_x_adminTheme", '"light"');
+if (localStorage.getItem("adminTheme") === null) {
+  localStorage.setItem("adminTheme", '"light"');
 }
 
 (() => {

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An address of every page of the console."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from tests.console import city as small
+
+BARE = (
+    "dashboard", "search", "cards", "holders", "register", "hotlist", "approvals", "runs", "taps", "ledger",
+    "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff",
+)  # fmt: skip
+
+
+def addresses(city: small.Small) -> dict[str, str]:
+    """Page to address, with something to see on each."""
+    day = small.DAY.isoformat()
+    named = {
+        "card": [city.pans[0]],
+        "verb": [city.pans[2], "issue"],
+        "holder": [city.adult.pk],
+        "run": [day],
+        "participant": [day, small.BUS],
+        "statement": [day, f"{small.BUS}.csv"],
+        "account": [f"position:{small.BUS}"],
+        "terminal": [city.bus_terminal],
+    }
+    found = {name: reverse(f"console:{name}") for name in BARE}
+    return found | {name: reverse(f"console:{name}", args=args) for name, args in named.items()}
