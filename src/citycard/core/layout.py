@@ -149,12 +149,13 @@ class Layout:
         if len(raw) != self._struct.size:
             raise LayoutError(f"{self.name}: {len(raw)} bytes given, {self._struct.size} wanted")
         row = list(self._struct.unpack(raw))
-        i, name = 0, ""
+        i = 0
         try:
-            for i, name, _, read in self._convert:
+            for i, _, _, read in self._convert:
                 row[i] = read(row[i])
         except ValueError:
-            raise LayoutError(f"{self.name}.{name}: {bytes(row[i]).hex()} is no valid value") from None
+            wrong = f"{self.name}.{self.fields[i].name}"
+            raise LayoutError(f"{wrong}: {bytes(row[i]).hex()} is no valid value") from None
         return dict(zip(self.offsets, row))  # noqa: B905 - the struct has as many values as there are fields
 
     def _misfit(self, values: Mapping[str, Any]) -> str:

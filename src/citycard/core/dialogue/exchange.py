@@ -43,7 +43,7 @@ class Exchange(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer taken apart: data and status word; lighter than `apdu.Response`, for every tap has a dozen."""
+    """An answer taken apart: data and status word; lighter than `apdu.Response`, for a tap has a dozen."""
 
     data: bytes
     sw: int
