@@ -54,6 +54,7 @@ def _sqlite(folder: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(folder / SQLITE_FILE),
+        "CONN_MAX_AGE": None,  # opening it anew costs each request more than its work
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "init_command": SQLITE_START,
