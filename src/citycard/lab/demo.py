@@ -36,7 +36,7 @@ from citycard.terminal.office import API
 from citycard.terminal.sync import sealed
 
 MARKER: Final = "demo.json"
-RATES: Final = Rates(tear=8)
+RATES: Final = Rates(tear=25)
 FIRST_TOP_UP_FEN: Final = (3000, 5000, 5000, 10000)
 POOR_TOP_UP_FEN: Final = 1000  # the least one may load: soon spent
 POOR_SHARE: Final = 0.06
