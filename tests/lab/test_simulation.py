@@ -33,10 +33,10 @@ def simulated(*words: str) -> list[dict[str, Any]]:
 def test_no_fen_is_lost_in_two_hundred_cities(group: int) -> None:
     each = SEEDS // GROUPS
     found = simulated(
-        "--seed", str(group * each), "--count", str(each), "--days", "1", "--cards", "3", "--taps", "8"
+        "--seed", str(group * each), "--count", str(each), "--days", "1", "--cards", "3", "--taps", "6"
     )
     assert len(found) == each
-    assert sum(one["accepted"] for one in found) > each * 7  # most of the eleven things each city plans
+    assert sum(one["accepted"] for one in found) > each * 5  # most of the nine things each city plans
 
 
 @pytest.mark.timeout(300)

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from citycard.cli import options
 from citycard.cli.options import AsJson
+
+GC_AFTER: Final = 100_000  # allocations between two collections of the youngest generation
 
 
 def lab(
@@ -27,6 +30,7 @@ def lab(
     """
     from citycard.lab import simulation
 
+    gc.set_threshold(GC_AFTER)  # many short-lived cities: collecting less often saves a twentieth of the time
     failed = False
     with options.progress_bar() as progress:
         for number in range(seed, seed + count):
