@@ -7,6 +7,7 @@ card, the security modules and clearing run.
 
 from __future__ import annotations
 
+import gmalg
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
@@ -336,3 +337,19 @@ def test_suites_do_what_both_sides_need(suite: Suite, key: bytes, data: bytes) -
 def test_an_unknown_suite_is_named_with_the_choices() -> None:
     with pytest.raises(ValueError, match="choose 3DES or SM4"):
         suite_named("AES")
+
+
+def test_sm2_signature_of_the_standard() -> None:
+    """GB/T 32918.5, recommended curve (facts 6.1), through the oracle that our own SM2 will be held against."""
+    key = x("3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8")
+    once = int("59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21", 16)
+    point = x(
+        "04 09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020"
+        "CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13"
+    )
+    r = x("F5A03B0648D2C4630EEAC513E1BB81A15944DA3827D5B74143AC7EACEEE720B3")
+    s = x("B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA")
+    sm2 = gmalg.SM2(key, b"1234567812345678", point, rnd_fn=lambda n: once)
+    assert sm2.sign(b"message digest") == (r, s)
+    assert sm2.verify(b"message digest", r, s)
+    assert not sm2.verify(b"message digesT", r, s)
