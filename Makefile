@@ -5,7 +5,7 @@ PURE := $(wildcard tests/core tests/keys tests/services tests/blueprints tests/t
 QUICK := -m "not postgres and not browser and not slow"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo serve test check lint pure fix bench clean
+.PHONY: help setup system extras demo serve test check lint pure fix bench clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z]+):.*##( .*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -13,8 +13,11 @@ help:  ## list these targets
 setup:  ## make .venv with the locked packages and the citycard command
 	@scripts/setup
 
-system:  ## install the Debian packages the tests use (PostgreSQL, Chromium, CJK fonts)
+system:  ## install the Debian packages the tests use (PostgreSQL, Chromium, PC/SC, SoftHSM, Java)
 	@scripts/system
+
+extras: system  ## add the heavy and native parts to .venv: PC/SC, PKCS#11, Spark, fuzzer
+	@scripts/setup --extras
 
 demo: setup  ## run a small city from card to settlement
 	@$(BIN)/citycard demo
@@ -22,7 +25,7 @@ demo: setup  ## run a small city from card to settlement
 serve: setup  ## run the office: console, portal and API
 	@$(BIN)/citycard serve
 
-test: setup system lint  ## all checks and every test, as CI does
+test: setup extras lint  ## all checks and every test, as CI does
 	$(BIN)/pytest -n 2
 
 check: setup lint pure  ## style, types, import contracts and the pure tests, in under a minute

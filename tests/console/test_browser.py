@@ -35,6 +35,8 @@ def page(chromium: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_clerk_reports_a_loss(
     transactional_db: None, still: None, home: Path, vault: Any, live_server: Any, page: Any
 ) -> None:
+    from playwright.sync_api import expect
+
     from citycard.office.staff import people
 
     city = small.build(home)
@@ -52,11 +54,11 @@ def test_a_clerk_reports_a_loss(
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Report loss").click()
     page.get_by_role("button", name="Report loss").click()
-    assert page.get_by_text("The card is now lost.").is_visible()
+    expect(page.get_by_text("The card is now lost.")).to_be_visible()
     page.get_by_role("link", name="Hotlist").first.click()
-    assert page.get_by_role("row").filter(has=page.locator(f'a[href*="{city.pans[0]}"]')).count() == 1
+    expect(page.get_by_role("row").filter(has=page.locator(f'a[href*="{city.pans[0]}"]'))).to_have_count(1)
     page.get_by_role("button", name="中文").click()
-    assert page.get_by_role("heading", name="黑名单").is_visible()
+    expect(page.get_by_role("heading", name="黑名单")).to_be_visible()
     assert "dark" not in (page.locator("html").get_attribute("class") or "")
 
     assert trouble == []

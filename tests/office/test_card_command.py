@@ -13,10 +13,14 @@ from typer.testing import CliRunner
 
 from citycard.cli import card as command
 from citycard.core.problem import Problem
+from citycard.office import clock, ledger
 from citycard.office.cards import verbs
+from citycard.office.cards.models import Card
+from citycard.office.intake.models import Load
+from citycard.office.participants.models import Terminal
 from citycard.office.staff import people
 from citycard.office.staff.roles import Role
-from tests.office.conftest import CLERK, StillClock, new_stock, open_issuer, person
+from tests.office.conftest import CLERK, StillClock, load, new_stock, open_issuer, person
 
 
 @pytest.fixture
@@ -82,3 +86,27 @@ def test_a_holder_nobody_knows(pans: list[str]) -> None:
         result = run("bind", pans[2], holder)
         assert isinstance(result.exception, Problem)
         assert result.exception.code == "HOLDER_UNKNOWN"
+
+
+def test_an_old_balance_is_loaded_onto_the_new_card_and_paid_from_what_is_due(pans: list[str]) -> None:
+    one, _, new = pans
+    load(one, 3000, "load:first")
+    assert told("replace", one, new, "--in-hand-fen", "3000")[0] == 0
+    with pytest.raises(Problem, match="no completed load"):
+        raise run("fund", new, "no-such-load").exception
+    made_load(new, 2000)
+    for _ in range(2):
+        assert told("fund", new, "a-load") == (0, {"pan": new, "load": "a-load", "due_fen": 1000})
+    assert ledger.balance(f"card:{new}") == 2000
+
+
+def made_load(pan: str, amount_fen: int) -> None:
+    """A load that has ended well, as intake leaves it: posted in the ledger under its id."""
+    card = Card.objects.get(pk=pan)
+    terminal = Terminal.objects.create(id="990009010101", acquirer_id=card.issuer_id, service=3, name="till")
+    Load.objects.create(
+        id="a-load", terminal=terminal, request_id="r1", card=card, issuer=card.issuer_id, counter=0,
+        key_version=1, algorithm=0, card_answer="", balance_before_fen=0, amount_fen=amount_fen,
+        at=clock.now(), mac2="", status=Load.Status.POSTED,
+    )  # fmt: skip
+    load(pan, amount_fen, "load:a-load")

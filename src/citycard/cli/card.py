@@ -33,6 +33,11 @@ SECOND_UNKNOWN = declare(
     "Name or password of the second person is wrong.",
     "复核人的用户名或密码有误。",
 )
+LOAD_NOT_POSTED = declare(
+    "LOAD_NOT_POSTED",
+    "There is no completed load {load} of card {pan}; look it up on the card's page.",
+    "卡片 {pan} 没有已完成的充值 {load}，请在卡片页面核对。",
+)
 HOLDER_UNKNOWN = declare("HOLDER_UNKNOWN", "There is no holder {holder}.", "没有持卡人 {holder}。")
 
 app = typer.Typer(
@@ -200,6 +205,25 @@ def refund(
     from citycard.office.cards import verbs
 
     _told(verbs.refund(pan, by, second=_second(second), in_hand_fen=in_hand), as_json)
+
+
+@app.command()
+def fund(
+    pan: Pan,
+    load: Annotated[str, typer.Argument(help="Id of the load that was made onto this card.")],
+    home: Home = options.HOME_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Pay a load onto a replacement card out of what its predecessor held. Repeating changes nothing."""
+    by = _office(home)
+    from citycard.office.cards import payout
+    from citycard.office.intake.models import Load
+
+    if not Load.objects.filter(pk=load, card=pan, status=Load.Status.POSTED).exists():
+        raise LOAD_NOT_POSTED(load=load, pan=pan)
+    due_fen = payout.funded(pan, f"load:{load}", by)
+    found = {"pan": pan, "load": load, "due_fen": due_fen}
+    typer.echo(json.dumps(found) if as_json else f"{pan}: still due {yuan(due_fen)} yuan")
 
 
 @app.command()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conformance: catalogues of test cases for cards and terminals, and the kit that runs them."""
