@@ -15,10 +15,10 @@ import hypothesis
 import pytest
 from django.conf import settings
 
+from citycard.lab.postgres import find_programs, private_postgres
 from tests.support import parts
-from tests.support.postgres import find_programs, private_postgres
 
-# Before anything of citycard is imported: no test may touch the data of whoever runs it.
+# Before any settings of citycard are read: no test may touch the data of whoever runs it.
 _HOME = tempfile.mkdtemp(prefix="citycard-home-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["CITYCARD_HOME"] = _HOME

@@ -12,6 +12,7 @@ from django.db import connection
 from citycard.core.ledger import Flag, Result, Transfer
 from citycard.core.problem import Problem
 from citycard.office import ledger
+from citycard.office.ledger import rows
 from citycard.office.ledger.models import LedgerTransfer
 
 MANY = 5000
@@ -61,11 +62,9 @@ def test_all_or_nothing_when_asked_for(accounts: None) -> None:
 
 def test_who_loses_the_race_for_an_id_looks_again(accounts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another poster records the same id after this one has looked and before it writes."""
-    from citycard.office.ledger import books
-
     ledger.post([order("1")])
-    look, looks = books._entries, iter((False, False))
-    monkeypatch.setattr(books, "_entries", lambda ids: look(ids) if next(looks, True) else {})
+    look, looks = rows.entries, iter((False, False))
+    monkeypatch.setattr(rows, "entries", lambda ids: look(ids) if next(looks, True) else {})
     assert ledger.post([order("1")]) == [Result.EXISTS]
     assert ledger.balance("card:a") == 100
 
@@ -115,6 +114,38 @@ def test_posters_side_by_side_lose_nothing() -> None:
     assert (ledger.balance("card:a"), ledger.balance("card:b")) == (30, 30)
     assert LedgerTransfer.objects.count() == 60
     _race_for_one_id()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_posting_and_small_ones_take_turns() -> None:
+    """One thread posts to more accounts than are locked one by one, others to a few of the same."""
+    many = [f"card:{n}" for n in range(rows.LOCKED_ONE_BY_ONE + 100)]
+    ledger.open_accounts(["float:i", *many])
+    faults: list[BaseException] = []
+
+    def work(who: str, cards: list[str], times: int) -> None:
+        try:
+            for turn in range(times):
+                batch = [order(f"{who}:{turn}:{card}", credit=card, fen=1) for card in cards]
+                assert set(ledger.post(batch)) == {Result.OK}
+        except BaseException as fault:
+            faults.append(fault)
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=work, args=job)
+        for job in (("large", many, 3), ("one", many[:5], 20), ("two", many[4::-1], 20))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert ledger.balance(many[0]) == 43
+    assert ledger.balance(many[-1]) == 3
+    assert ledger.balance("float:i") == -(3 * len(many) + 2 * 20 * 5)
+    assert ledger.trial_balance().balanced
 
 
 def _race_for_one_id() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support import postgres
+from citycard.lab import postgres
 from tests.support.parts import REPOSITORY, need
 
 pytestmark = pytest.mark.postgres
@@ -57,7 +57,7 @@ def test_a_server_is_gone_after_its_block_also_on_failure() -> None:
 def test_a_server_stops_when_its_tests_are_killed(open_folder: Path) -> None:
     programs = need(postgres.find_programs(), "PostgreSQL", "make system")
     program = (
-        "import sys, time; from pathlib import Path; from tests.support.postgres import private_postgres\n"
+        "import sys, time; from pathlib import Path; from citycard.lab.postgres import private_postgres\n"
         "with private_postgres(Path(sys.argv[1])) as url: print(url, flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(

