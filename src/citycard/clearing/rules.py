@@ -37,7 +37,7 @@ class Rules:
     load_limit_fen: int = LIMIT_FEN
     accept_unexplained: bool = True
     sheets: bool = True  # statements as XLSX beside the CSV
-    sharing: Sharing | None = None  # how operators divide fares; None: by the exported tariffs
+    sharing: Sharing | None = None  # how operators divide fares; None: by network, else by tariff
 
     def __post_init__(self) -> None:
         for amount in (self.limit_fen, self.load_limit_fen, *self.limits_fen.values()):

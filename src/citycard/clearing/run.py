@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from citycard.clearing import carry, chain, judge, money, verify
 from citycard.clearing import sources as s
+from citycard.clearing.apportion.matrix import installed
 from citycard.clearing.contracts import rates
 from citycard.clearing.engine import DuckEngine, Source, Step
 from citycard.clearing.intake import decoded
@@ -219,7 +220,8 @@ class _Run:
         found = rates(self.reference.contracts, [tuple(row[k] for k in judge.RATE_KEY) for row in wanted])
         self.give(s.RATES, found)
         self.make(judge.JUDGED, money.PRICED)
-        sharing = self.rules.sharing or TariffSharing(self.reference.tariffs)
+        tariffs = TariffSharing(self.reference.tariffs)
+        sharing = self.rules.sharing or installed(self.lake.home, self.day, tariffs)
         grounds = self.engine.fetch(money.GROUNDS, money.PLACE_KEY).to_pylist()
         places, weights = weigh(grounds, self.reference, sharing)
         self.give(s.PLACES, places)
