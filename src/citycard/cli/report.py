@@ -53,6 +53,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _overview(found: dict[str, Any]) -> Table:
     table = _table("The day 概况", "", "")
+    table.show_header = False
     top_ups, uploads = found["top_ups"], found["uploads"]
     rows = (
         ("cards 卡片", found["cards"]),
@@ -75,8 +76,8 @@ def _overview(found: dict[str, Any]) -> Table:
 
 def _services(services: dict[str, dict[str, int]]) -> Table:
     table = _table(
-        "Fares by service 各业务票款 (元)", "", "taps 笔数", "list 票价", "concession 优惠",
-        "transfer 换乘", "surcharge 附加", "charged 实收",
+        "Fares by service 各业务票款 (元)", "", "taps\n笔数", "list\n票价", "concession\n优惠",
+        "transfer\n换乘", "surcharge\n附加", "charged\n实收",
     )  # fmt: skip
     columns = ("list_fen", "concession_fen", "transfer_fen", "surcharge_fen", "charged_fen")
     for name, row in services.items():
@@ -85,13 +86,18 @@ def _services(services: dict[str, dict[str, int]]) -> Table:
 
 
 def _reasons(found: dict[str, Any]) -> Table:
-    table = _table("Refused and rejected 拒绝与拒付", "", "count 次数")
-    for code, count in found["refusals"].items():
-        refusal = Refusal.__members__.get(code)
-        table.add_row(f"{code}  {refusal.en} {refusal.zh}" if refusal else code, str(count))
-    for code, count in found["records_rejected"].items():
-        reason = Reason.__members__.get(code)
-        table.add_row(f"{code}  {reason.en} {reason.zh}" if reason else code, str(count))
+    table = _table(
+        "Refused at terminals, rejected in clearing 终端拒绝与清分拒付", "code", "why 原因", "count 次数"
+    )
+    table.columns[1].justify = "left"
+    told: list[tuple[type[Refusal] | type[Reason], str]] = [
+        (Refusal, "refusals"),
+        (Reason, "records_rejected"),
+    ]
+    for kind, name in told:
+        for code, count in found[name].items():
+            why = kind.__members__.get(code)
+            table.add_row(code, f"{why.en}\n{why.zh}" if why else "", str(count))
     return table
 
 
