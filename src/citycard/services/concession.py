@@ -25,7 +25,10 @@ CLASS_CODES: Final[dict[str, int]] = {
 }
 MODES: Final = {"bus": MODE_BUS, "metro": MODE_METRO}
 
-ClassName = Literal["ordinary", "student", "senior", "test", "military", "free", "staff", "full_fare"]
+ClassName = Literal[
+    "ordinary", "student", "senior", "test", "military", "free", "staff", "full_fare",
+    "child", "disabled", "elderly", "single", "single_child", "single_elderly",
+]  # fmt: skip
 ModeName = Literal["bus", "metro"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -33,6 +33,12 @@ class CardClass:
     FREE: Final = 0x10
     STAFF: Final = 0x11
     FULL_FARE: Final = 0x12  # pays the list price: hired cards, business coach, cards of other cities
+    CHILD: Final = 0x13
+    DISABLED: Final = 0x14
+    ELDERLY: Final = 0x15  # an age above that of SENIOR, where a scheme tells the two apart
+    SINGLE: Final = 0x20  # single journey tickets, where they have fares of their own
+    SINGLE_CHILD: Final = 0x21
+    SINGLE_ELDERLY: Final = 0x22
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,12 @@ CLASSES: Final[dict[int, Text]] = {
     16: _("free travel"),
     17: _("staff pass"),
     18: _("full fare"),
+    19: _("child"),
+    20: _("disabled"),
+    21: _("elderly"),
+    32: _("single ticket"),
+    33: _("single ticket, child"),
+    34: _("single ticket, elderly"),
 }
 CLASS_NAMES: Final[dict[str, Text]] = {
     "ordinary": CLASSES[1],
@@ -67,6 +73,12 @@ CLASS_NAMES: Final[dict[str, Text]] = {
     "free": CLASSES[16],
     "staff": CLASSES[17],
     "full_fare": CLASSES[18],
+    "child": CLASSES[19],
+    "disabled": CLASSES[20],
+    "elderly": CLASSES[21],
+    "single": CLASSES[32],
+    "single_child": CLASSES[33],
+    "single_elderly": CLASSES[34],
 }
 ACCOUNTS: Final[dict[str, Text]] = {
     "card": _("owed to card holders"),

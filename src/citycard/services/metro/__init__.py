@@ -90,7 +90,13 @@ def _exit(tap: Tap, rights: Rights, state: State, config: MetroConfig) -> Decisi
     listed, flags = priced
     flags |= _test(rights)
     began = entry or Journey(tap.line, tap.station, tap.at, tap.terminal)
-    price = config.concessions.price(listed, rights.card_class, tap.at)
+    ruled = entry is None or (config.same_station is not None and flags & Flag.SAME_STATION)
+    ends = (began.line, began.station), (tap.line, tap.station)
+    own = None if ruled else config.class_fen(*ends, rights.card_class)
+    if own is None:
+        price = config.concessions.price(listed, rights.card_class, tap.at)
+    else:
+        listed, price = max(listed, own), own
     ride = (began.at, began.line, rights.card_class)
     off = transfer_discount(config.transfers, last, ride, price, config.concessions.rounding)
     surcharge = 0

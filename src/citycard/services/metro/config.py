@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from citycard.services.concession import Concessions, TransferRule
+from citycard.services.concession import CLASS_CODES, ClassName, Concessions, TransferRule
 from citycard.services.metro.network import Network, Node, StationRef
 from citycard.services.model import Config, Fen, Minutes, Seconds
 
@@ -59,18 +59,33 @@ class DistanceFares(Config):
         return fare_fen if self.largest_fen is None else min(fare_fen, self.largest_fen)
 
 
+class ClassTable(Config):
+    """A fare table of its own for some card classes, over the same stations."""
+
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=1)]
+    fares_fen: tuple[tuple[Fen | None, ...], ...]
+
+
 class TableFares(Config):
-    """A fare table: `fares_fen[i][j]` from `stations[i]` to `stations[j]`; null where there is no fare."""
+    """A fare table: `fares_fen[i][j]` from `stations[i]` to `stations[j]`; null where there is no fare.
+
+    `by_class` holds tables of classes whose fares follow from no rule; the concessions are not for them.
+    """
 
     kind: Literal["table"] = "table"
     stations: Annotated[tuple[StationRef, ...], Field(min_length=1)]
     fares_fen: tuple[tuple[Fen | None, ...], ...]
+    by_class: tuple[ClassTable, ...] = ()
 
     @model_validator(mode="after")
     def _square(self) -> TableFares:
         size = len(self.stations)
-        if len(self.fares_fen) != size or any(len(row) != size for row in self.fares_fen):
-            raise ValueError(f"fares_fen must have {size} rows of {size} fares, one for each station")
+        for rows in (self.fares_fen, *(table.fares_fen for table in self.by_class)):
+            if len(rows) != size or any(len(row) != size for row in rows):
+                raise ValueError(f"fares_fen must have {size} rows of {size} fares, one for each station")
+        named = [name for table in self.by_class for name in table.classes]
+        if len(set(named)) != len(named):
+            raise ValueError("a class has two tables")
         if len(self.index) != size:
             raise ValueError("a station is listed twice")
         return self
@@ -80,11 +95,22 @@ class TableFares(Config):
         """Row and column of each station."""
         return {ref.node: number for number, ref in enumerate(self.stations)}
 
+    @cached_property
+    def _tables(self) -> dict[int, tuple[tuple[int | None, ...], ...]]:
+        return {CLASS_CODES[name]: table.fares_fen for table in self.by_class for name in table.classes}
+
     def fare_fen(self, a: Node, b: Node) -> int | None:
         """The list fare; none if the table has none."""
         if a not in self.index or b not in self.index:
             return None
         return self.fares_fen[self.index[a]][self.index[b]]
+
+    def class_fen(self, a: Node, b: Node, card_class: int) -> int | None:
+        """The fare of a class that has a table of its own; none for any other class or pair."""
+        table = self._tables.get(card_class)
+        if table is None or a not in self.index or b not in self.index:
+            return None
+        return table[self.index[a]][self.index[b]]
 
 
 class KeyedFares(Config):
@@ -164,6 +190,12 @@ class MetroConfig(Config):
             return None
         metres = self.network.metres(a, b)
         return None if metres is None else self.fares.fare_fen(metres)
+
+    def class_fen(self, a: Node, b: Node, card_class: int) -> int | None:
+        """The fare of a class with a table of its own; none where the list fare and its concession count."""
+        if isinstance(self.fares, TableFares) and self.fares.by_class:
+            return self.fares.class_fen(a, b, card_class)
+        return None
 
     def knows(self, node: Node) -> bool:
         """Whether a station is in the tariff; a keyed tariff asks nothing of stations."""
