@@ -7,6 +7,7 @@ compile; so a handful of records never calls for them.
 
 from __future__ import annotations
 
+import sys
 from typing import Final, Protocol
 
 import numpy as np
@@ -17,6 +18,9 @@ from citycard.keys.chain import tac_chain
 from citycard.keys.secret import KeyBytes
 from citycard.keys.tac.custody import U64, CardKeys, Index, as_bytes, as_words, factor_blocks
 
+COLD_RECORDS: Final = 50_000  # fewer are done before the kernels are loaded
+WARM_RECORDS: Final = 500  # fewer are done before the kernels, which work in thousands, have warmed up
+
 
 class Engine(Protocol):
     """All arrays in the order of the records or cards; a key is two numbers (n, 2)."""
@@ -26,9 +30,12 @@ class Engine(Protocol):
         ...
 
     def tac(
-        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8]
+        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8], length: int
     ) -> NDArray[np.uint32]:
-        """The TAC of message i, all of one length, under the card key `keys[which[i]]`."""
+        """The TAC of the first `length` bytes of message i under the card key `keys[which[i]]`.
+
+        `which` ascends, as cards come in the order of their records.
+        """
         ...
 
 
@@ -46,7 +53,7 @@ class Scalar:
         return derived
 
     def tac(
-        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8]
+        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8], length: int
     ) -> NDArray[np.uint32]:
         """See `Engine`."""
         secrets, raw, width = KeyBytes(as_bytes(keys.words)), messages.tobytes(), messages.shape[1]
@@ -56,7 +63,7 @@ class Scalar:
             if chain is None or number != last:
                 last = number
                 chain = tac_chain(SUITES[suite], secrets[number * KEY_SIZE : (number + 1) * KEY_SIZE])
-            macs += chain.mac(raw[at * width : (at + 1) * width])
+            macs += chain.mac(raw[at * width : at * width + length])
         return np.frombuffer(macs, ">u4").astype(np.uint32)
 
 
@@ -65,15 +72,22 @@ SCALAR: Final = Scalar()
 
 def engine(records: int, seen: int = 0) -> Engine:
     """The engine for so many records in a call, `seen` being all that the caller has brought so far."""
-    return SCALAR
+    loaded = sys.modules.get("citycard.keys.tac.compiled")
+    if max(records, seen) < COLD_RECORDS and (loaded is None or records < WARM_RECORDS):
+        return SCALAR
+    from citycard.keys.tac.compiled import COMPILED
+
+    return COMPILED
 
 
 def derive_each(work: Engine, suites: Index, keys: CardKeys, which: Index, factors: U64) -> CardKeys:
     """`Engine.derive` where the suite is another from key to key: `suites[k]` is that of `keys` number k."""
+    present = np.unique(suites[keys.known]).tolist()
+    if len(present) == 1:  # keys that are not known are zeros and what comes of them is not looked at
+        return work.derive(present[0], keys, which, factors)
     derived = CardKeys(np.zeros((len(which), 2), np.uint64), keys.known[which])
-    for suite in SUITES:
+    for suite in present:
         rows = np.flatnonzero(derived.known & (suites[which] == suite))
-        if len(rows):
-            with work.derive(suite, keys, which[rows], factors[rows]) as part:
-                derived.words[rows] = part.words
+        with work.derive(suite, keys, which[rows], factors[rows]) as part:
+            derived.words[rows] = part.words
     return derived

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from citycard.core.crypto import SUITES
 from citycard.core.problem import Problem
@@ -95,7 +96,7 @@ class TacVerifier:
                 each = np.arange(len(heads))
                 deeper = derive_each(work, suites[wanted.which], keys, each, batch.factors[heads, level])
                 keys = lent.enter_context(deeper)
-            return _compare(batch, suites[batch.which], keys, card, work)
+            return _compare(batch, suites, keys, card, work)
 
     def _asked(self, batch: TacBatch) -> Bools:
         """Verdicts by the vault alone."""
@@ -133,10 +134,22 @@ def _compare(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: 
     """Group the records by suite and length of message, compute, compare."""
     verdicts = np.zeros(len(batch), bool)
     known = keys.known[card]
-    for suite in SUITES:
-        of_suite = known & (suites == suite)
-        for length in np.unique(batch.lengths[of_suite]).tolist():
-            rows = np.flatnonzero(of_suite & (batch.lengths == length))
-            found = work.tac(suite, keys, card[rows], batch.messages[rows, :length])
+    present = set(suites.tolist()) & SUITES.keys()
+    for suite in present:
+        of_suite = known if len(present) == 1 else known & (suites[batch.which] == suite)
+        for length in _values(batch.lengths):
+            rows = _rows(of_suite & (batch.lengths == length))
+            found = work.tac(suite, keys, card[rows], batch.messages[rows], length)
             verdicts[rows] = found == batch.tac[rows]
     return verdicts
+
+
+def _values(numbers: NDArray[np.integer[Any]]) -> list[int]:
+    """The distinct ones; mostly there is one."""
+    least, most = int(numbers.min()), int(numbers.max())
+    return [least] if least == most else np.unique(numbers).tolist()
+
+
+def _rows(chosen: Bools) -> Index | slice:
+    """An index of the chosen rows that copies nothing when it is all of them."""
+    return slice(None) if chosen.all() else np.flatnonzero(chosen)
