@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from citycard.keys.tac.jit import U64Array, compiled
+from citycard.keys.tac.jit import IndexArray, U32Array, U64Array, compiled
 from citycard.keys.tac.sboxes import WORDS, box1, box2, box3, box4, box5, box6, box7, box8
+from citycard.keys.tac.words import word
 
 BLOCKS: Final = 64 * WORDS
 W: Final = np.uint64(WORDS)
@@ -25,13 +26,15 @@ TWO: Final = np.uint64(2)
 HALF: Final = np.uint64(32)
 WHOLE: Final = np.uint64(64)
 SUBKEY: Final = np.uint64(48)
-ROUNDS: Final = np.uint64(16)
+TWO_SUBKEYS: Final = np.uint64(2 * 48)
+LAST: Final = np.uint64(16 * 48)
 LOW_HALF: Final = np.uint64(0xFFFF_FFFF)
 ONES: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 PC1: Final = (
-    57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36,
-    63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4,
+    57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44,
+    36, 63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20,
+    12, 4,
 )  # fmt: skip
 PC2: Final = (
     14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10, 23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2,
@@ -48,14 +51,14 @@ def _initial() -> U64Array:
 
 
 def _schedule() -> U64Array:
-    """The key's row behind each of the 48 bits of the 16 round keys, round after round."""
+    """Where the key's row behind each of the 48 bits of a round key begins, for the 16 rounds."""
     left, right = list(PC1[:28]), list(PC1[28:])
     rounds = []
     for shift in SHIFTS:
         left, right = left[shift:] + left[:shift], right[shift:] + right[:shift]
         both = left + right
-        rounds.append([both[bit - 1] - 1 for bit in PC2])
-    return np.array(rounds, "u8")
+        rounds.append([(both[bit - 1] - 1) * WORDS for bit in PC2])
+    return np.array(rounds, np.uint64)
 
 
 INITIAL: Final = _initial()
@@ -81,23 +84,6 @@ def turn(rows: U64Array) -> None:
 
 
 @compiled
-def take(numbers: U64Array, start: int, rows: U64Array) -> None:
-    """The next blocks of a column, turned; zeros after its end."""
-    count = min(len(numbers) - start, BLOCKS)
-    rows[:count] = numbers[start : start + count]
-    rows[count:] = ZERO
-    turn(rows)
-
-
-@compiled
-def give(rows: U64Array, numbers: U64Array, start: int) -> None:
-    """The inverse of `take`."""
-    turn(rows)
-    count = min(len(numbers) - start, BLOCKS)
-    numbers[start : start + count] = rows[:count]
-
-
-@compiled
 def enter(block: U64Array, left: U64Array, right: U64Array, flip: np.uint64) -> None:
     """XOR a block, or with `flip` its complement, into the two halves of the state."""
     for row in range(HALF):
@@ -120,75 +106,88 @@ def leave(left: U64Array, right: U64Array, block: U64Array) -> None:
 
 
 @compiled
-def one_round(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, subkey: U64Array) -> None:
+def one_round(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """One round; the halves are not exchanged, the caller names them the other way round."""
-    for bit in range(SUBKEY):
-        to, source = bit * W, wiring[bit] * W
-        for at in range(W):
-            subkey[to + at] = key[source + at]
-    box1(left, right, subkey)
-    box2(left, right, subkey)
-    box3(left, right, subkey)
-    box4(left, right, subkey)
-    box5(left, right, subkey)
-    box6(left, right, subkey)
-    box7(left, right, subkey)
-    box8(left, right, subkey)
+    box1(left, right, key, wiring, first)
+    box2(left, right, key, wiring, first)
+    box3(left, right, key, wiring, first)
+    box4(left, right, key, wiring, first)
+    box5(left, right, key, wiring, first)
+    box6(left, right, key, wiring, first)
+    box7(left, right, key, wiring, first)
+    box8(left, right, key, wiring, first)
 
 
 @compiled
-def rounds(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, subkey: U64Array) -> None:
+def rounds(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array) -> None:
     """The sixteen rounds of DES; the result has its halves exchanged: it is (right, left)."""
-    number = ZERO
-    while number < ROUNDS:
-        one_round(left, right, key, wiring[number * SUBKEY :], subkey)
-        number += ONE
-        one_round(right, left, key, wiring[number * SUBKEY :], subkey)
-        number += ONE
+    first = ZERO
+    while first < LAST:
+        one_round(left, right, key, wiring, first)
+        one_round(right, left, key, wiring, first + SUBKEY)
+        first += TWO_SUBKEYS
 
 
 @compiled
-def derive(left_keys: U64Array, right_keys: U64Array, factors: U64Array, derived: U64Array) -> None:
-    """Two-key triple DES of each factor and of its complement: `derived` is (2, n) (facts 2.2)."""
-    first, second, factor = (
-        np.empty(BLOCKS, np.uint64),
-        np.empty(BLOCKS, np.uint64),
-        np.empty(BLOCKS, np.uint64),
-    )
-    block, subkey = np.empty(BLOCKS, np.uint64), np.empty(48 * WORDS, np.uint64)
+def derive(keys: U64Array, which: IndexArray, factors: U64Array) -> U64Array:
+    """Two-key triple DES of each factor and of its complement under `keys[which[i]]` (facts 2.2).
+
+    Keys are (n, 2), first half and second.
+    """
+    derived = np.empty((len(which), 2), np.uint64)
+    first, second = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
+    factor, block = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
     left, right = np.zeros(32 * WORDS, np.uint64), np.zeros(32 * WORDS, np.uint64)
-    for start in range(0, len(factors), BLOCKS):
-        take(left_keys, start, first)
-        take(right_keys, start, second)
-        take(factors, start, factor)
+    for start in range(0, len(which), BLOCKS):
+        count = min(len(which) - start, BLOCKS)
+        for i in range(count):
+            first[i], second[i] = keys[which[start + i], 0], keys[which[start + i], 1]
+            factor[i] = factors[start + i]
+        turn(first)
+        turn(second)
+        turn(factor)
         for part in range(2):
             enter(factor, left, right, ONES if part else ZERO)
-            rounds(left, right, first, ENCIPHER, subkey)
-            rounds(right, left, second, DECIPHER, subkey)
-            rounds(left, right, first, ENCIPHER, subkey)
+            rounds(left, right, first, ENCIPHER)
+            rounds(right, left, second, DECIPHER)
+            rounds(left, right, first, ENCIPHER)
             leave(right, left, block)
-            give(block, derived[part], start)
-    for used in (first, second, factor, block, subkey):
+            turn(block)
+            for i in range(count):
+                derived[start + i, part] = block[i]
+    for used in (first, second, block):
         used[:] = ZERO
+    return derived
 
 
 @compiled
-def mac(keys: U64Array, blocks: U64Array, macs: U64Array) -> None:
-    """The last block of the CBC chain over `blocks`, (blocks, n), under each record's single-DES key."""
-    key, block, subkey = (
-        np.empty(BLOCKS, np.uint64),
-        np.empty(BLOCKS, np.uint64),
-        np.empty(48 * WORDS, np.uint64),
-    )
+def macs(
+    keys: U64Array, which: IndexArray, messages: U64Array, rows: IndexArray, rules: U64Array
+) -> U32Array:
+    """The DES-CBC-MAC of chosen messages under folded keys (facts 2.4).
+
+    MAC i is of `messages[rows[i]]`, raw words padded by `rules` (`words.padding`), under the two halves,
+    one XORed into the other, of `keys[which[i]]`.
+    """
+    found = np.empty(len(rows), np.uint32)
+    key, block = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
     left, right = np.zeros(32 * WORDS, np.uint64), np.zeros(32 * WORDS, np.uint64)
-    for start in range(0, len(macs), BLOCKS):
-        take(keys, start, key)
-        for number in range(len(blocks)):
-            take(blocks[number], start, block)
+    for start in range(0, len(rows), BLOCKS):
+        count = min(len(rows) - start, BLOCKS)
+        for i in range(count):
+            card = which[start + i]
+            key[i] = keys[card, 0] ^ keys[card, 1]
+        turn(key)
+        for number in range(len(rules)):
+            for i in range(count):
+                block[i] = word(messages, rows[start + i], rules, number)
+            turn(block)
             enter(block, left, right, ZERO)
-            rounds(left, right, key, ENCIPHER, subkey)
+            rounds(left, right, key, ENCIPHER)
             left, right = right, left
         leave(left, right, block)
-        give(block, macs, start)
-    for used in (key, block, subkey):
-        used[:] = ZERO
+        turn(block)
+        for i in range(count):
+            found[start + i] = block[i] >> HALF
+    key[:] = ZERO
+    return found

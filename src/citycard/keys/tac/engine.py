@@ -8,7 +8,7 @@ compile; so a handful of records never calls for them.
 from __future__ import annotations
 
 import sys
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ COLD_RECORDS: Final = 50_000  # fewer are done before the kernels are loaded
 WARM_RECORDS: Final = 500  # fewer are done before the kernels, which work in thousands, have warmed up
 
 
+class Chosen(NamedTuple):
+    """Some messages of one length: the first `length` bytes of `messages[rows[i]]`."""
+
+    messages: NDArray[np.uint8]
+    rows: Index
+    length: int
+
+
 class Engine(Protocol):
     """All arrays in the order of the records or cards; a key is two numbers (n, 2)."""
 
@@ -29,13 +37,8 @@ class Engine(Protocol):
         """One level down: the key of card i under `keys[which[i]]` by `factors[i]`."""
         ...
 
-    def tac(
-        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8], length: int
-    ) -> NDArray[np.uint32]:
-        """The TAC of the first `length` bytes of message i under the card key `keys[which[i]]`.
-
-        `which` ascends, as cards come in the order of their records.
-        """
+    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+        """The TAC of each chosen message, as a number, under the card key `keys[which[i]]`."""
         ...
 
 
@@ -52,18 +55,17 @@ class Scalar:
             derived.words[rows] = as_words(KeyBytes(cipher.encrypt(key, factor_blocks(factors[rows]))), 2)
         return derived
 
-    def tac(
-        self, suite: int, keys: CardKeys, which: Index, messages: NDArray[np.uint8], length: int
-    ) -> NDArray[np.uint32]:
+    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
         """See `Engine`."""
-        secrets, raw, width = KeyBytes(as_bytes(keys.words)), messages.tobytes(), messages.shape[1]
+        secrets, width = KeyBytes(as_bytes(keys.words)), chosen.length
+        raw = chosen.messages[chosen.rows, :width].tobytes()
         macs = bytearray()
         last, chain = -1, None
         for at, number in enumerate(which.tolist()):
             if chain is None or number != last:
                 last = number
                 chain = tac_chain(SUITES[suite], secrets[number * KEY_SIZE : (number + 1) * KEY_SIZE])
-            macs += chain.mac(raw[at * width : at * width + length])
+            macs += chain.mac(raw[at * width : (at + 1) * width])
         return np.frombuffer(macs, ">u4").astype(np.uint32)
 
 
@@ -91,3 +93,12 @@ def derive_each(work: Engine, suites: Index, keys: CardKeys, which: Index, facto
         with work.derive(suite, keys, which[rows], factors[rows]) as part:
             derived.words[rows] = part.words
     return derived
+
+
+def runs(*columns: NDArray[Any]) -> tuple[Index, Index]:
+    """(the first row of each run of rows that are the same in all columns, the run of each row)."""
+    new = np.zeros(len(columns[0]), bool)
+    new[:1] = True
+    for column in columns:
+        new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(new), np.cumsum(new) - 1

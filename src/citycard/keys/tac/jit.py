@@ -10,7 +10,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+U32Array = NDArray[np.uint32]
 U64Array = NDArray[np.uint64]
+IndexArray = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The eight S-boxes of DES on bit slices; written by `scripts/tac_sboxes.py`, not by hand.
 
-Each box XORs its output into the left half. `left` and `right` are 32 rows, `keys` 48 rows of `WORDS` words;
-a row holds one bit of 64 x `WORDS` blocks. A row number times `WORDS` is an `R`: unsigned, because a signed
-index costs a test for each access, and constant, so that the loops become vector instructions.
+Each box XORs its output into the left half. `left` and `right` are 32 rows, `key` 64 rows of `WORDS` words;
+a row holds one bit of 64 x `WORDS` blocks. Of the key a box reads the rows that begin at `wiring[first]` and
+the five numbers after it: copying the rows of a round together first would take half the time again.
+
+`R5` is where row 5 begins: unsigned, because a signed index costs a test for each access, and constant, so
+that the loops become vector instructions.
 """
 
 from __future__ import annotations
@@ -48,34 +51,24 @@ R28 = np.uint64(28 * WORDS)
 R29 = np.uint64(29 * WORDS)
 R30 = np.uint64(30 * WORDS)
 R31 = np.uint64(31 * WORDS)
-R32 = np.uint64(32 * WORDS)
-R33 = np.uint64(33 * WORDS)
-R34 = np.uint64(34 * WORDS)
-R35 = np.uint64(35 * WORDS)
-R36 = np.uint64(36 * WORDS)
-R37 = np.uint64(37 * WORDS)
-R38 = np.uint64(38 * WORDS)
-R39 = np.uint64(39 * WORDS)
-R40 = np.uint64(40 * WORDS)
-R41 = np.uint64(41 * WORDS)
-R42 = np.uint64(42 * WORDS)
-R43 = np.uint64(43 * WORDS)
-R44 = np.uint64(44 * WORDS)
-R45 = np.uint64(45 * WORDS)
-R46 = np.uint64(46 * WORDS)
-R47 = np.uint64(47 * WORDS)
 
 
 @compiled
-def box1(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box1(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """58 gates."""
+    key_a = wiring[first + np.uint64(0)]
+    key_b = wiring[first + np.uint64(1)]
+    key_c = wiring[first + np.uint64(2)]
+    key_d = wiring[first + np.uint64(3)]
+    key_e = wiring[first + np.uint64(4)]
+    key_f = wiring[first + np.uint64(5)]
     for at in range(LOOP):
-        a = right[at + R31] ^ keys[at + R0]
-        b = right[at + R0] ^ keys[at + R1]
-        c = right[at + R1] ^ keys[at + R2]
-        d = right[at + R2] ^ keys[at + R3]
-        e = right[at + R3] ^ keys[at + R4]
-        f = right[at + R4] ^ keys[at + R5]
+        a = right[at + R31] ^ key[at + key_a]
+        b = right[at + R0] ^ key[at + key_b]
+        c = right[at + R1] ^ key[at + key_c]
+        d = right[at + R2] ^ key[at + key_d]
+        e = right[at + R3] ^ key[at + key_e]
+        f = right[at + R4] ^ key[at + key_f]
         t6 = ~c
         t7 = d ^ a
         t9 = t6 ^ (t7 & ~f)
@@ -107,15 +100,21 @@ def box1(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box2(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box2(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """55 gates."""
+    key_a = wiring[first + np.uint64(6)]
+    key_b = wiring[first + np.uint64(7)]
+    key_c = wiring[first + np.uint64(8)]
+    key_d = wiring[first + np.uint64(9)]
+    key_e = wiring[first + np.uint64(10)]
+    key_f = wiring[first + np.uint64(11)]
     for at in range(LOOP):
-        a = right[at + R3] ^ keys[at + R6]
-        b = right[at + R4] ^ keys[at + R7]
-        c = right[at + R5] ^ keys[at + R8]
-        d = right[at + R6] ^ keys[at + R9]
-        e = right[at + R7] ^ keys[at + R10]
-        f = right[at + R8] ^ keys[at + R11]
+        a = right[at + R3] ^ key[at + key_a]
+        b = right[at + R4] ^ key[at + key_b]
+        c = right[at + R5] ^ key[at + key_c]
+        d = right[at + R6] ^ key[at + key_d]
+        e = right[at + R7] ^ key[at + key_e]
+        f = right[at + R8] ^ key[at + key_f]
         t6 = f ^ a
         t7 = t6 ^ e
         t8 = a & ~t7
@@ -146,15 +145,21 @@ def box2(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box3(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box3(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """55 gates."""
+    key_a = wiring[first + np.uint64(12)]
+    key_b = wiring[first + np.uint64(13)]
+    key_c = wiring[first + np.uint64(14)]
+    key_d = wiring[first + np.uint64(15)]
+    key_e = wiring[first + np.uint64(16)]
+    key_f = wiring[first + np.uint64(17)]
     for at in range(LOOP):
-        a = right[at + R7] ^ keys[at + R12]
-        b = right[at + R8] ^ keys[at + R13]
-        c = right[at + R9] ^ keys[at + R14]
-        d = right[at + R10] ^ keys[at + R15]
-        e = right[at + R11] ^ keys[at + R16]
-        f = right[at + R12] ^ keys[at + R17]
+        a = right[at + R7] ^ key[at + key_a]
+        b = right[at + R8] ^ key[at + key_b]
+        c = right[at + R9] ^ key[at + key_c]
+        d = right[at + R10] ^ key[at + key_d]
+        e = right[at + R11] ^ key[at + key_e]
+        f = right[at + R12] ^ key[at + key_f]
         t6 = f ^ b
         t7 = t6 ^ c
         t8 = t7 & b
@@ -185,15 +190,21 @@ def box3(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box4(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box4(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """41 gates."""
+    key_a = wiring[first + np.uint64(18)]
+    key_b = wiring[first + np.uint64(19)]
+    key_c = wiring[first + np.uint64(20)]
+    key_d = wiring[first + np.uint64(21)]
+    key_e = wiring[first + np.uint64(22)]
+    key_f = wiring[first + np.uint64(23)]
     for at in range(LOOP):
-        a = right[at + R11] ^ keys[at + R18]
-        b = right[at + R12] ^ keys[at + R19]
-        c = right[at + R13] ^ keys[at + R20]
-        d = right[at + R14] ^ keys[at + R21]
-        e = right[at + R15] ^ keys[at + R22]
-        f = right[at + R16] ^ keys[at + R23]
+        a = right[at + R11] ^ key[at + key_a]
+        b = right[at + R12] ^ key[at + key_b]
+        c = right[at + R13] ^ key[at + key_c]
+        d = right[at + R14] ^ key[at + key_d]
+        e = right[at + R15] ^ key[at + key_e]
+        f = right[at + R16] ^ key[at + key_f]
         t9 = ~c ^ (~e & d)
         t12 = ((e & ~d) ^ c) & b
         t13 = t9 ^ t12
@@ -216,15 +227,21 @@ def box4(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box5(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box5(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """60 gates."""
+    key_a = wiring[first + np.uint64(24)]
+    key_b = wiring[first + np.uint64(25)]
+    key_c = wiring[first + np.uint64(26)]
+    key_d = wiring[first + np.uint64(27)]
+    key_e = wiring[first + np.uint64(28)]
+    key_f = wiring[first + np.uint64(29)]
     for at in range(LOOP):
-        a = right[at + R15] ^ keys[at + R24]
-        b = right[at + R16] ^ keys[at + R25]
-        c = right[at + R17] ^ keys[at + R26]
-        d = right[at + R18] ^ keys[at + R27]
-        e = right[at + R19] ^ keys[at + R28]
-        f = right[at + R20] ^ keys[at + R29]
+        a = right[at + R15] ^ key[at + key_a]
+        b = right[at + R16] ^ key[at + key_b]
+        c = right[at + R17] ^ key[at + key_c]
+        d = right[at + R18] ^ key[at + key_d]
+        e = right[at + R19] ^ key[at + key_e]
+        f = right[at + R20] ^ key[at + key_f]
         t6 = c ^ a
         t7 = t6 ^ e
         t9 = t6 & e
@@ -258,15 +275,21 @@ def box5(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box6(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box6(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """56 gates."""
+    key_a = wiring[first + np.uint64(30)]
+    key_b = wiring[first + np.uint64(31)]
+    key_c = wiring[first + np.uint64(32)]
+    key_d = wiring[first + np.uint64(33)]
+    key_e = wiring[first + np.uint64(34)]
+    key_f = wiring[first + np.uint64(35)]
     for at in range(LOOP):
-        a = right[at + R19] ^ keys[at + R30]
-        b = right[at + R20] ^ keys[at + R31]
-        c = right[at + R21] ^ keys[at + R32]
-        d = right[at + R22] ^ keys[at + R33]
-        e = right[at + R23] ^ keys[at + R34]
-        f = right[at + R24] ^ keys[at + R35]
+        a = right[at + R19] ^ key[at + key_a]
+        b = right[at + R20] ^ key[at + key_b]
+        c = right[at + R21] ^ key[at + key_c]
+        d = right[at + R22] ^ key[at + key_d]
+        e = right[at + R23] ^ key[at + key_e]
+        f = right[at + R24] ^ key[at + key_f]
         t6 = c & ~b
         t7 = t6 ^ e
         t9 = (t7 & c) ^ b
@@ -298,15 +321,21 @@ def box6(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box7(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box7(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """57 gates."""
+    key_a = wiring[first + np.uint64(36)]
+    key_b = wiring[first + np.uint64(37)]
+    key_c = wiring[first + np.uint64(38)]
+    key_d = wiring[first + np.uint64(39)]
+    key_e = wiring[first + np.uint64(40)]
+    key_f = wiring[first + np.uint64(41)]
     for at in range(LOOP):
-        a = right[at + R23] ^ keys[at + R36]
-        b = right[at + R24] ^ keys[at + R37]
-        c = right[at + R25] ^ keys[at + R38]
-        d = right[at + R26] ^ keys[at + R39]
-        e = right[at + R27] ^ keys[at + R40]
-        f = right[at + R28] ^ keys[at + R41]
+        a = right[at + R23] ^ key[at + key_a]
+        b = right[at + R24] ^ key[at + key_b]
+        c = right[at + R25] ^ key[at + key_c]
+        d = right[at + R26] ^ key[at + key_d]
+        e = right[at + R27] ^ key[at + key_e]
+        f = right[at + R28] ^ key[at + key_f]
         t6 = e ^ d
         t8 = c ^ b
         t9 = t8 ^ d
@@ -338,15 +367,21 @@ def box7(left: U64Array, right: U64Array, keys: U64Array) -> None:
 
 
 @compiled
-def box8(left: U64Array, right: U64Array, keys: U64Array) -> None:
+def box8(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first: np.uint64) -> None:
     """53 gates."""
+    key_a = wiring[first + np.uint64(42)]
+    key_b = wiring[first + np.uint64(43)]
+    key_c = wiring[first + np.uint64(44)]
+    key_d = wiring[first + np.uint64(45)]
+    key_e = wiring[first + np.uint64(46)]
+    key_f = wiring[first + np.uint64(47)]
     for at in range(LOOP):
-        a = right[at + R27] ^ keys[at + R42]
-        b = right[at + R28] ^ keys[at + R43]
-        c = right[at + R29] ^ keys[at + R44]
-        d = right[at + R30] ^ keys[at + R45]
-        e = right[at + R31] ^ keys[at + R46]
-        f = right[at + R0] ^ keys[at + R47]
+        a = right[at + R27] ^ key[at + key_a]
+        b = right[at + R28] ^ key[at + key_b]
+        c = right[at + R29] ^ key[at + key_c]
+        d = right[at + R30] ^ key[at + key_d]
+        e = right[at + R31] ^ key[at + key_e]
+        f = right[at + R0] ^ key[at + key_f]
         t8 = e | a
         t9 = t8 & d
         t10 = ((c & ~e) ^ b) ^ t9

@@ -13,12 +13,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from citycard.keys.tac.jit import U64Array, compiled
-
-U32Array = NDArray[np.uint32]
-IndexArray = NDArray[np.int64]
+from citycard.keys.tac.jit import IndexArray, U32Array, U64Array, compiled
+from citycard.keys.tac.words import word
 
 LANES: Final = 3
 ROUNDS: Final = 32
@@ -28,6 +25,7 @@ B1: Final = np.uint64(8)
 B2: Final = np.uint64(16)
 B3: Final = np.uint64(24)
 UPPER: Final = np.uint64(32)
+ZERO: Final = np.uint64(0)
 
 SBOX: Final = np.frombuffer(
     bytes.fromhex(
@@ -77,8 +75,9 @@ def key_mix(word: np.uint64) -> np.uint64:
 
 
 @compiled
-def schedule(keys: U64Array, round_keys: U32Array) -> None:
+def schedule(keys: U64Array) -> U32Array:
     """The 32 round keys of every key (n, 2)."""
+    round_keys = np.empty((len(keys), ROUNDS), np.uint32)
     for start in range(0, len(keys), LANES):
         i, j, k = start, min(start + 1, len(keys) - 1), min(start + 2, len(keys) - 1)
         a0, a1 = (keys[i, 0] >> UPPER) ^ FK[0], (keys[i, 0] & WORD) ^ FK[1]
@@ -95,25 +94,30 @@ def schedule(keys: U64Array, round_keys: U32Array) -> None:
             round_keys[i, number] = a3
             round_keys[j, number] = b3
             round_keys[k, number] = c3
+    return round_keys
 
 
 @compiled
-def chain(round_keys: U32Array, which: IndexArray, blocks: U64Array, last: U64Array) -> None:
-    """The last block (n, 2) of the CBC chain over each record's blocks (n, 2 x blocks).
+def chain(
+    round_keys: U32Array, which: IndexArray, messages: U64Array, rows: IndexArray, rules: U64Array
+) -> U64Array:
+    """The last block (n, 2) of the CBC chain over chosen messages.
 
-    Record i goes under `round_keys[which[i]]`.
+    Block i is of `messages[rows[i]]`, raw words padded by `rules` (`words.padding`), under
+    `round_keys[which[i]]`.
     """
-    for start in range(0, len(which), LANES):
-        i, j, k = start, min(start + 1, len(which) - 1), min(start + 2, len(which) - 1)
+    last = np.empty((len(rows), 2), np.uint64)
+    for start in range(0, len(rows), LANES):
+        i, j, k = start, min(start + 1, len(rows) - 1), min(start + 2, len(rows) - 1)
         p, q, r = round_keys[which[i]], round_keys[which[j]], round_keys[which[k]]
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = np.uint64(0)
-        for at in range(0, blocks.shape[1], 2):
-            a0, a1 = a0 ^ (blocks[i, at] >> UPPER), a1 ^ (blocks[i, at] & WORD)
-            a2, a3 = a2 ^ (blocks[i, at + 1] >> UPPER), a3 ^ (blocks[i, at + 1] & WORD)
-            b0, b1 = b0 ^ (blocks[j, at] >> UPPER), b1 ^ (blocks[j, at] & WORD)
-            b2, b3 = b2 ^ (blocks[j, at + 1] >> UPPER), b3 ^ (blocks[j, at + 1] & WORD)
-            c0, c1 = c0 ^ (blocks[k, at] >> UPPER), c1 ^ (blocks[k, at] & WORD)
-            c2, c3 = c2 ^ (blocks[k, at + 1] >> UPPER), c3 ^ (blocks[k, at + 1] & WORD)
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = ZERO
+        for at in range(0, len(rules), 2):
+            high, low = word(messages, rows[i], rules, at), word(messages, rows[i], rules, at + 1)
+            a0, a1, a2, a3 = a0 ^ (high >> UPPER), a1 ^ (high & WORD), a2 ^ (low >> UPPER), a3 ^ (low & WORD)
+            high, low = word(messages, rows[j], rules, at), word(messages, rows[j], rules, at + 1)
+            b0, b1, b2, b3 = b0 ^ (high >> UPPER), b1 ^ (high & WORD), b2 ^ (low >> UPPER), b3 ^ (low & WORD)
+            high, low = word(messages, rows[k], rules, at), word(messages, rows[k], rules, at + 1)
+            c0, c1, c2, c3 = c0 ^ (high >> UPPER), c1 ^ (high & WORD), c2 ^ (low >> UPPER), c3 ^ (low & WORD)
             for number in range(ROUNDS):
                 a0, a1, a2, a3 = a1, a2, a3, a0 ^ mix(a1 ^ a2 ^ a3 ^ p[number])
                 b0, b1, b2, b3 = b1, b2, b3, b0 ^ mix(b1 ^ b2 ^ b3 ^ q[number])
@@ -124,3 +128,4 @@ def chain(round_keys: U32Array, which: IndexArray, blocks: U64Array, last: U64Ar
         last[i, 0], last[i, 1] = (a0 << UPPER) | a1, (a2 << UPPER) | a3
         last[j, 0], last[j, 1] = (b0 << UPPER) | b1, (b2 << UPPER) | b3
         last[k, 0], last[k, 1] = (c0 << UPPER) | c1, (c2 << UPPER) | c3
+    return last

@@ -19,7 +19,7 @@ from citycard.core.crypto import SUITES
 from citycard.core.problem import Problem
 from citycard.keys.tac.columns import TacBatch, TacColumns
 from citycard.keys.tac.custody import Bools, CardBatch, CardKeys, Index, KeyPath, as_bytes
-from citycard.keys.tac.engine import Engine, derive_each, engine
+from citycard.keys.tac.engine import Chosen, Engine, derive_each, engine, runs
 from citycard.keys.tac.rows import batch_of_rows
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class TacVerifier:
             return np.zeros(0, bool)
         if self._sealed:
             return self._asked(batch)
-        heads, card = runs(batch)
+        heads, card = runs(batch.which, *batch.factors.T)
         suites = np.array([path.suite for path in batch.paths], np.intp)
         wanted = CardBatch(batch.paths, batch.which[heads], batch.factors[heads, 0])
         with ExitStack() as lent:
@@ -121,15 +121,6 @@ class TacVerifier:
             return None
 
 
-def runs(batch: TacBatch) -> tuple[Index, Index]:
-    """(the first record of every run of one card's records, the run of each record)."""
-    new = np.ones(len(batch), bool)
-    new[1:] = batch.which[1:] != batch.which[:-1]
-    for level in batch.factors.T:
-        new[1:] |= level[1:] != level[:-1]
-    return np.flatnonzero(new), np.cumsum(new) - 1
-
-
 def _compare(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: Engine) -> Bools:
     """Group the records by suite and length of message, compute, compare."""
     verdicts = np.zeros(len(batch), bool)
@@ -138,9 +129,10 @@ def _compare(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: 
     for suite in present:
         of_suite = known if len(present) == 1 else known & (suites[batch.which] == suite)
         for length in _values(batch.lengths):
-            rows = _rows(of_suite & (batch.lengths == length))
-            found = work.tac(suite, keys, card[rows], batch.messages[rows], length)
-            verdicts[rows] = found == batch.tac[rows]
+            rows = np.flatnonzero(of_suite & (batch.lengths == length))
+            if len(rows):
+                found = work.tac(suite, keys, card[rows], Chosen(batch.messages, rows, length))
+                verdicts[rows] = found == batch.tac[rows]
     return verdicts
 
 
@@ -148,8 +140,3 @@ def _values(numbers: NDArray[np.integer[Any]]) -> list[int]:
     """The distinct ones; mostly there is one."""
     least, most = int(numbers.min()), int(numbers.max())
     return [least] if least == most else np.unique(numbers).tolist()
-
-
-def _rows(chosen: Bools) -> Index | slice:
-    """An index of the chosen rows that copies nothing when it is all of them."""
-    return slice(None) if chosen.all() else np.flatnonzero(chosen)
