@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -23,7 +23,6 @@ def compiled(function: F) -> F:
     NUMBA_CACHE_DIR chooses another). Where neither can be written, each process compiles anew.
     """
     try:
-        made: F = numba.njit(cache=True, nogil=True)(function)
+        return cast(F, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # numba found no folder that it may write to
-        made = numba.njit(nogil=True)(function)
-    return made
+        return cast(F, numba.njit(nogil=True)(function))

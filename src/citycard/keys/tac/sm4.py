@@ -63,15 +63,17 @@ K3, K2, K1, K0 = _tables((0, 13, 23))
 
 
 @compiled
-def mix(word: np.uint64) -> np.uint64:
+def mix(x: np.uint64) -> np.uint64:
     """T of the rounds."""
-    return T3[word >> B3] ^ T2[(word >> B2) & BYTE] ^ T1[(word >> B1) & BYTE] ^ T0[word & BYTE]
+    mixed: np.uint64 = T3[x >> B3] ^ T2[(x >> B2) & BYTE] ^ T1[(x >> B1) & BYTE] ^ T0[x & BYTE]
+    return mixed
 
 
 @compiled
-def key_mix(word: np.uint64) -> np.uint64:
+def key_mix(x: np.uint64) -> np.uint64:
     """T' of the key schedule."""
-    return K3[word >> B3] ^ K2[(word >> B2) & BYTE] ^ K1[(word >> B1) & BYTE] ^ K0[word & BYTE]
+    mixed: np.uint64 = K3[x >> B3] ^ K2[(x >> B2) & BYTE] ^ K1[(x >> B1) & BYTE] ^ K0[x & BYTE]
+    return mixed
 
 
 @compiled

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from citycard.core.crypto import SUITES
 from citycard.core.problem import Problem
@@ -62,8 +61,7 @@ class TacVerifier:
         work = self._engine(len(columns))
         for start in range(0, len(columns), CHUNK_RECORDS):
             chunk = columns.part(slice(start, start + CHUNK_RECORDS))
-            rows = np.flatnonzero(chunk.sound())
-            verdicts[start + rows] = self._judge(chunk.batch(rows), work)
+            verdicts[start : start + CHUNK_RECORDS] = self._judge(chunk.batch(), work) & chunk.sound()
         return verdicts
 
     def verify_batch(self, batch: TacBatch) -> Bools:
@@ -128,15 +126,9 @@ def _compare(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: 
     present = set(suites.tolist()) & SUITES.keys()
     for suite in present:
         of_suite = known if len(present) == 1 else known & (suites[batch.which] == suite)
-        for length in _values(batch.lengths):
+        for length in np.flatnonzero(np.bincount(batch.lengths)).tolist():
             rows = np.flatnonzero(of_suite & (batch.lengths == length))
             if len(rows):
                 found = work.tac(suite, keys, card[rows], Chosen(batch.messages, rows, length))
                 verdicts[rows] = found == batch.tac[rows]
     return verdicts
-
-
-def _values(numbers: NDArray[np.integer[Any]]) -> list[int]:
-    """The distinct ones; mostly there is one."""
-    least, most = int(numbers.min()), int(numbers.max())
-    return [least] if least == most else np.unique(numbers).tolist()

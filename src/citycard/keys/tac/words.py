@@ -30,7 +30,8 @@ def swapped(word: np.uint64) -> np.uint64:
 @compiled
 def word(messages: U64Array, row: int, rules: U64Array, at: int) -> np.uint64:
     """Word `at` of a padded message."""
-    return (swapped(messages[row, at]) & rules[at, 0]) | rules[at, 1]
+    padded: np.uint64 = (swapped(messages[row, at]) & rules[at, 0]) | rules[at, 1]
+    return padded
 
 
 def padding(length: int, block: int) -> U64Array:
