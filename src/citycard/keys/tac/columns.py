@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citycard.core.record import Kind
-from citycard.keys.tac.custody import U64, Bools, Index, KeyPath
+from citycard.keys.tac.custody import U32, U64, Bools, Index, KeyPath
 
 Array = NDArray[Any]
 
@@ -63,7 +63,7 @@ class TacBatch:
     factors: U64  # (n, levels below the path): the 8 bytes of each factor, most significant first
     messages: NDArray[np.uint8]  # (n, longest)
     lengths: NDArray[np.integer[Any]]
-    tac: NDArray[np.uint32]
+    tac: U32
 
     def __len__(self) -> int:
         return len(self.tac)

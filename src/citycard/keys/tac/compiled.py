@@ -10,16 +10,15 @@ import fcntl
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from citycard.core.crypto import SM4_SUITE, TRIPLE_DES
 from citycard.keys.tac import des, sm4
-from citycard.keys.tac.custody import ONES, U64, CardKeys, Index
+from citycard.keys.tac.custody import ONES, U32, U64, CardKeys, Index
 from citycard.keys.tac.engine import Chosen, runs
 from citycard.keys.tac.words import as_raw_words, padding
 
@@ -44,7 +43,7 @@ class Compiled:
         self._load(suite)
         return CardKeys(DERIVE[suite](keys.words, which, factors), keys.known[which])
 
-    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> U32:
         """See `Engine`."""
         self._load(suite)
         return MACS[suite](keys.words, which, chosen)
@@ -52,18 +51,30 @@ class Compiled:
     def _load(self, suite: int) -> None:
         if suite in self._loaded:
             return
-        with self._loading, notice(NOTICE), alone(Path(des.macs.stats.cache_path)):  # type: ignore[attr-defined]
-            one, none = np.zeros((1, 2), np.uint64), np.zeros(1, np.intp)
-            DERIVE[suite](one, none, np.zeros(1, np.uint64))
-            MACS[suite](one, none, Chosen(np.zeros((1, 16), np.uint8), none, 0))
+        folder: str | None = des.macs.stats.cache_path  # type: ignore[attr-defined]
+        with self._loading, notice(NOTICE), alone(folder):
+            try:
+                _once(suite)
+            except Exception:  # a damaged cache file fails in as many ways as unpickling does
+                if folder is None:
+                    raise
+                forget(Path(folder))
+                _once(suite)
             self._loaded.add(suite)
+
+
+def _once(suite: int) -> None:
+    """Call each kernel of a suite with one record, which compiles it or loads it from its cache."""
+    one, none = np.zeros((1, 2), np.uint64), np.zeros(1, np.intp)
+    DERIVE[suite](one, none, np.zeros(1, np.uint64))
+    MACS[suite](one, none, Chosen(np.zeros((1, 16), np.uint8), none, 0))
 
 
 def _des_derive(keys: U64, which: Index, factors: U64) -> U64:
     return des.derive(keys, which, factors)
 
 
-def _des_macs(keys: U64, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+def _des_macs(keys: U64, which: Index, chosen: Chosen) -> U32:
     rules = padding(chosen.length, TRIPLE_DES.block)
     return des.macs(keys, which, as_raw_words(chosen.messages, 8 * len(rules)), chosen.rows, rules)
 
@@ -77,7 +88,7 @@ def _sm4_derive(keys: U64, which: Index, factors: U64) -> U64:
     return derived
 
 
-def _sm4_macs(keys: U64, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+def _sm4_macs(keys: U64, which: Index, chosen: Chosen) -> U32:
     rules = padding(chosen.length, SM4_SUITE.block)
     messages = as_raw_words(chosen.messages, 8 * len(rules))
     found = np.empty(len(which), np.uint32)
@@ -110,18 +121,21 @@ def notice(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: str | None) -> Iterator[None]:
     """One process at a time fills a cache folder; where none can be written there is nothing to guard."""
-    file: Any = None
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_NAME).open("w")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    try:
+    with ExitStack() as held:
+        if folder is not None:
+            with suppress(OSError):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                file = held.enter_context((Path(folder) / LOCK_NAME).open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        if file is not None:
-            file.close()
+
+
+def forget(folder: Path) -> None:
+    """Remove what was compiled, so that it is compiled anew. The folder is of this package alone."""
+    for file in folder.glob("*.nb[ic]"):
+        file.unlink(missing_ok=True)
 
 
 COMPILED: Final = Compiled()

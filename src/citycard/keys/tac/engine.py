@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from citycard.core.crypto import KEY_SIZE, SUITES
 from citycard.keys.chain import tac_chain
 from citycard.keys.secret import KeyBytes
-from citycard.keys.tac.custody import U64, CardKeys, Index, as_bytes, as_words, factor_blocks
+from citycard.keys.tac.custody import U32, U64, CardKeys, Index, as_bytes, as_words, factor_blocks
 
 COLD_RECORDS: Final = 50_000  # fewer are done before the kernels are loaded
 WARM_RECORDS: Final = 500  # fewer are done before the kernels, which work in thousands, have warmed up
@@ -37,7 +37,7 @@ class Engine(Protocol):
         """One level down: the key of card i under `keys[which[i]]` by `factors[i]`."""
         ...
 
-    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> U32:
         """The TAC of each chosen message, as a number, under the card key `keys[which[i]]`."""
         ...
 
@@ -55,7 +55,7 @@ class Scalar:
             derived.words[rows] = as_words(KeyBytes(cipher.encrypt(key, factor_blocks(factors[rows]))), 2)
         return derived
 
-    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> NDArray[np.uint32]:
+    def tac(self, suite: int, keys: CardKeys, which: Index, chosen: Chosen) -> U32:
         """See `Engine`."""
         secrets, width = KeyBytes(as_bytes(keys.words)), chosen.length
         raw = chosen.messages[chosen.rows, :width].tobytes()
