@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DES on bit slices: 4,096 blocks at a time, each with a key of its own.
 
-Blocks are turned by 90 degrees, so that row r holds bit r of all of them; a gate of an S-box is then one
-instruction for as many blocks as a register has bits, and every permutation is only a choice of rows. The
-permutations IP and FP cancel between the stages of EDE and of CBC and are done at the ends alone.
+The permutations IP and FP cancel between the stages of EDE and between the blocks of CBC, and are done at
+the ends alone; all others are wiring.
 
 Source of the tables: FIPS 46-3. The S-boxes: `sboxes`.
 """
@@ -16,20 +15,12 @@ import numpy as np
 
 from citycard.keys.tac.jit import IndexArray, U32Array, U64Array, compiled
 from citycard.keys.tac.sboxes import WORDS, box1, box2, box3, box4, box5, box6, box7, box8
+from citycard.keys.tac.slices import BLOCKS, HALF, HALF_BLOCKS, ONES, ZERO, W, turn
 from citycard.keys.tac.words import word
 
-BLOCKS: Final = 64 * WORDS
-W: Final = np.uint64(WORDS)
-ZERO: Final = np.uint64(0)
-ONE: Final = np.uint64(1)
-TWO: Final = np.uint64(2)
-HALF: Final = np.uint64(32)
-WHOLE: Final = np.uint64(64)
 SUBKEY: Final = np.uint64(48)
 TWO_SUBKEYS: Final = np.uint64(2 * 48)
 LAST: Final = np.uint64(16 * 48)
-LOW_HALF: Final = np.uint64(0xFFFF_FFFF)
-ONES: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 PC1: Final = (
     57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44,
@@ -64,23 +55,6 @@ def _schedule() -> U64Array:
 INITIAL: Final = _initial()
 ENCIPHER: Final = _schedule().reshape(-1)
 DECIPHER: Final = _schedule()[::-1].reshape(-1)
-
-
-@compiled
-def turn(rows: U64Array) -> None:
-    """Transpose in place: bit j of row i becomes bit i of row j, for every word of the rows."""
-    step, mask = HALF, LOW_HALF
-    while step != ZERO:
-        row = ZERO
-        while row < WHOLE:
-            upper, lower = row * W, (row + step) * W
-            for at in range(W):
-                swap = (rows[upper + at] ^ (rows[lower + at] >> step)) & mask
-                rows[upper + at] ^= swap
-                rows[lower + at] ^= swap << step
-            row = ((row | step) + ONE) & ~step
-        step >>= ONE
-        mask ^= mask << step
 
 
 @compiled
@@ -137,7 +111,7 @@ def derive(keys: U64Array, which: IndexArray, factors: U64Array) -> U64Array:
     derived = np.empty((len(which), 2), np.uint64)
     first, second = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
     factor, block = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
-    left, right = np.zeros(32 * WORDS, np.uint64), np.zeros(32 * WORDS, np.uint64)
+    left, right = np.zeros(HALF_BLOCKS, np.uint64), np.zeros(HALF_BLOCKS, np.uint64)
     for start in range(0, len(which), BLOCKS):
         count = min(len(which) - start, BLOCKS)
         for i in range(count):
@@ -171,7 +145,7 @@ def macs(
     """
     found = np.empty(len(rows), np.uint32)
     key, block = np.empty(BLOCKS, np.uint64), np.empty(BLOCKS, np.uint64)
-    left, right = np.zeros(32 * WORDS, np.uint64), np.zeros(32 * WORDS, np.uint64)
+    left, right = np.zeros(HALF_BLOCKS, np.uint64), np.zeros(HALF_BLOCKS, np.uint64)
     for start in range(0, len(rows), BLOCKS):
         count = min(len(rows) - start, BLOCKS)
         for i in range(count):

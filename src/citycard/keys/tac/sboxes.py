@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The eight S-boxes of DES on bit slices; written by `scripts/tac_sboxes.py`, not by hand.
+"""The S-boxes of DES and SM4 on bit slices; written by `scripts/tac_sboxes.py`, not by hand.
 
-Each box XORs its output into the left half. `left` and `right` are 32 rows, `key` 64 rows of `WORDS` words;
-a row holds one bit of 64 x `WORDS` blocks. Of the key a box reads the rows that begin at `wiring[first]` and
-the five numbers after it: copying the rows of a round together first would take half the time again.
+A row of `WORDS` words holds one bit of 64 x `WORDS` blocks.
+
+Each box of DES XORs its output into the left half. `left` and `right` are 32 rows, `key` 64. Of the key a
+box reads the rows that begin at `wiring[first]` and the five numbers after it: copying the rows of a round
+together first would take half the time again.
+
+The box of SM4 takes the sum of three words of the state and a round key, 32 rows each, to `out`; the byte
+that it does has its rows from `first` on.
 
 `R5` is where row 5 begins: unsigned, because a signed index costs a test for each access, and constant, so
 that the loops become vector instructions.
@@ -404,3 +409,103 @@ def box8(left: U64Array, right: U64Array, key: U64Array, wiring: U64Array, first
         left[at + R26] ^= t24
         left[at + R14] ^= ((t10 ^ a) ^ t41) ^ t48
         left[at + R20] ^= ~t30 ^ (t56 & f)
+
+
+@compiled
+def sm4_box(x: U64Array, y: U64Array, z: U64Array, key: U64Array, first: np.uint64, out: U64Array) -> None:
+    """147 gates."""
+    for word in range(LOOP):
+        at = first + word
+        a = x[at + R0] ^ y[at + R0] ^ z[at + R0] ^ key[at + R0]
+        b = x[at + R1] ^ y[at + R1] ^ z[at + R1] ^ key[at + R1]
+        c = x[at + R2] ^ y[at + R2] ^ z[at + R2] ^ key[at + R2]
+        d = x[at + R3] ^ y[at + R3] ^ z[at + R3] ^ key[at + R3]
+        e = x[at + R4] ^ y[at + R4] ^ z[at + R4] ^ key[at + R4]
+        f = x[at + R5] ^ y[at + R5] ^ z[at + R5] ^ key[at + R5]
+        g = x[at + R6] ^ y[at + R6] ^ z[at + R6] ^ key[at + R6]
+        h = x[at + R7] ^ y[at + R7] ^ z[at + R7] ^ key[at + R7]
+        t8 = b ^ h
+        t9 = c ^ d
+        t11 = t8 ^ (f ^ g)
+        t13 = c ^ t11
+        t14 = d ^ t11
+        t16 = g ^ t9
+        t17 = t8 ^ t9
+        t19 = ~(t11 ^ (e ^ t9))
+        t20 = ~(a ^ f)
+        t21 = ~b
+        t22 = ~c
+        t23 = t19 ^ t13
+        t24 = t20 ^ t22
+        t25 = t21 ^ t16
+        t26 = t14 ^ t17
+        t27 = t19 ^ t21
+        t28 = t20 ^ t14
+        t29 = t27 ^ t28
+        t30 = t24 & t22
+        t31 = t23 ^ t24
+        t34 = (t31 & (t13 ^ t22)) ^ t30
+        t37 = t26 & t17
+        t38 = t25 ^ t26
+        t41 = (t38 & (t16 ^ t17)) ^ t37
+        t43 = (t25 & t16) ^ t37
+        t44 = t23 ^ t25
+        t45 = t24 ^ t26
+        t46 = t13 ^ t16
+        t47 = t22 ^ t17
+        t48 = t45 & t47
+        t49 = t44 ^ t45
+        t60 = t14 ^ (((t49 & (t46 ^ t47)) ^ t48) ^ t41)
+        t61 = t21 ^ (((t44 & t46) ^ t48) ^ t43)
+        t62 = t27 ^ ((t34 ^ ((t23 & t13) ^ t30)) ^ t41)
+        t63 = t29 ^ (t34 ^ t43)
+        t64 = t60 ^ t62
+        t65 = t61 ^ t63
+        t66 = t60 ^ t61
+        t68 = t65 & t63
+        t69 = t64 ^ t65
+        t75 = (t60 ^ t66) ^ ((t69 & (t62 ^ t63)) ^ t68)
+        t77 = t75 ^ (t60 ^ ((t64 & t62) ^ t68))
+        t78 = t61 & t77
+        t79 = t75 ^ t77
+        t81 = (t66 & t79) ^ t78
+        t83 = (t60 & t75) ^ t78
+        t84 = t65 & t77
+        t86 = (t69 & t79) ^ t84
+        t88 = (t64 & t75) ^ t84
+        t89 = t20 & t83
+        t91 = t81 ^ t83
+        t93 = ((t19 ^ t20) & t91) ^ t89
+        t96 = t14 & t88
+        t98 = t86 ^ t88
+        t100 = ((t21 ^ t14) & t98) ^ t96
+        t102 = (t21 & t86) ^ t96
+        t103 = t81 ^ t86
+        t104 = t83 ^ t88
+        t105 = t28 & t104
+        t106 = t103 ^ t104
+        t111 = ((t29 & t106) ^ t105) ^ t100
+        t114 = (t93 ^ ((t19 & t81) ^ t89)) ^ t100
+        t115 = t93 ^ t102
+        t116 = t24 & t83
+        t118 = (t31 & t91) ^ t116
+        t121 = t26 & t88
+        t123 = (t38 & t98) ^ t121
+        t125 = (t25 & t86) ^ t121
+        t126 = t45 & t104
+        t131 = ((t49 & t106) ^ t126) ^ t123
+        t132 = ((t44 & t103) ^ t126) ^ t125
+        t134 = (t118 ^ ((t23 & t81) ^ t116)) ^ t123
+        t135 = t118 ^ t125
+        t136 = (((t27 & t103) ^ t105) ^ t102) ^ t135
+        t137 = t115 ^ t134
+        t138 = t111 ^ t131
+        t139 = t132 ^ t137
+        out[at + R0] = ~(t139 ^ (t136 ^ t138))
+        out[at + R1] = ~(t137 ^ (t114 ^ t135))
+        out[at + R2] = t134 ^ t138
+        out[at + R3] = ~(t134 ^ (t114 ^ t131))
+        out[at + R4] = t111 ^ t136
+        out[at + R5] = t139
+        out[at + R6] = ~(t115 ^ t136)
+        out[at + R7] = ~(t132 ^ t135)
