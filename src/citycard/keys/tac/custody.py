@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from citycard.core.crypto import KEY_SIZE
+from citycard.core.crypto import KEY_SIZE, SUITES
 from citycard.keys.secret import refuse_pickle
 
 U32 = NDArray[np.uint32]
@@ -78,7 +78,7 @@ def diversify_each(cards: CardBatch, encrypt: Callable[[KeyPath, bytes], bytes |
     keys = CardKeys(np.zeros((len(cards), 2), np.uint64), np.zeros(len(cards), bool))
     for number, path in enumerate(cards.paths):
         rows = np.flatnonzero(cards.which == number)
-        if not len(rows):
+        if not len(rows) or path.suite not in SUITES:
             continue
         derived = encrypt(path, factor_blocks(cards.factors[rows]))
         if derived is not None:
