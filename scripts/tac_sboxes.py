@@ -13,6 +13,7 @@ in, so that no bit is ever moved.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ CIRCUITS: Final = HERE / "des_sbox_circuits.jsonl"
 TARGET: Final = HERE.parent / "src" / "citycard" / "keys" / "tac" / "sboxes.py"
 FORMS: Final = {1: "~{a}", 2: "({a} & {b})", 3: "({a} | {b})", 4: "({a} ^ {b})", 5: "({a} & ~{b})"}
 EXPRESSION_MAX: Final = 40  # characters; longer ones get a name
+LINE_MAX: Final = 80
+WORDS_OF: Final = re.compile(r"\w+")
 INPUTS: Final = "abcdef"
 SM4_INPUTS: Final = "abcdefgh"
 SM4_ARGUMENTS: Final = "x: U64Array, y: U64Array, z: U64Array, key: U64Array, first: np.uint64, out: U64Array"
@@ -110,7 +113,7 @@ def sm4_box() -> str:
     for i, name in enumerate(SM4_INPUTS):
         lines.append(f"        {name} = x[at + R{i}] ^ y[at + R{i}] ^ z[at + R{i}] ^ key[at + R{i}]")
     statements, names = gates({"ops": ops, "out": out}, SM4_INPUTS)
-    lines += [f"        {statement}" for statement in statements]
+    lines += [f"        {line}" for line in packed(statements)]
     for i, node in enumerate(out):
         lines.append(f"        out[at + R{i}] = {bare(names[node])}")
     return "\n".join(lines) + "\n"
@@ -130,6 +133,24 @@ def gates(circuit: dict[str, Any], inputs: str = INPUTS) -> tuple[list[str], dic
         else:
             names[node] = text
     return statements, names
+
+
+def packed(statements: list[str]) -> list[str]:
+    """Neighbouring assignments that do not need each other on one line, as far as they fit."""
+    lines: list[list[str]] = []
+    for statement in statements:
+        expression = statement.split(" = ")[1]
+        fits = lines and len(", ".join([*lines[-1], statement])) <= LINE_MAX
+        if fits and not any(line.split(" = ")[0] in WORDS_OF.findall(expression) for line in lines[-1]):
+            lines[-1].append(statement)
+        else:
+            lines.append([statement])
+    return [_together(line) for line in lines]
+
+
+def _together(statements: list[str]) -> str:
+    names, expressions = zip(*(statement.split(" = ") for statement in statements), strict=True)
+    return f"{', '.join(names)} = {', '.join(expressions)}"
 
 
 def bare(text: str) -> str:

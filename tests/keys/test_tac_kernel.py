@@ -208,6 +208,24 @@ def test_where_nothing_can_be_kept_each_process_compiles(monkeypatch: pytest.Mon
     assert jit.compiled(by_core) is by_core
 
 
+def test_a_cache_of_other_sources_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from citycard.keys.tac import compiled as room
+
+    old = tmp_path / "des.macs-1.py311.nbi"
+    for source, stays in (("mended", False), ("mended", True), ("mended again", False)):
+        old.touch()
+        monkeypatch.setattr(room, "sources", lambda source=source: source)
+        with room.alone(str(tmp_path)):
+            assert old.exists() == stays
+        old.unlink(missing_ok=True)
+    with (
+        room.alone(str(tmp_path / "file" / "that" / "cannot")),
+        room.alone(None),
+        room.alone("/proc/no/such"),
+    ):
+        pass
+
+
 def environment(**more: str) -> dict[str, str]:
     """What a process of its own needs to import citycard."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)]), **more}

@@ -7,6 +7,9 @@ What holds key material here is wiped before a call ends.
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import inspect
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from citycard.core.crypto import SM4_SUITE, SUITES, TRIPLE_DES
-from citycard.keys.tac import des, sm4
+from citycard.keys.tac import des, jit, sboxes, slices, sm4, words
 from citycard.keys.tac.custody import U32, U64, CardKeys, Index
 from citycard.keys.tac.engine import Chosen
 from citycard.keys.tac.words import as_raw_words, padding
@@ -95,14 +98,31 @@ def notice(text: str) -> Iterator[None]:
 
 @contextmanager
 def alone(folder: str | None) -> Iterator[None]:
-    """One process at a time fills a cache folder; where none can be written there is nothing to guard."""
+    """One process at a time fills a cache folder; where none can be written there is nothing to guard.
+
+    The lock file tells what the cache was compiled from. Numba looks at the file of a function alone and
+    not at those of the functions it calls, so after an upgrade it could go on with what was mended.
+    """
     with ExitStack() as held:
         if folder is not None:
             with suppress(OSError):
                 Path(folder).mkdir(parents=True, exist_ok=True)
-                file = held.enter_context((Path(folder) / LOCK_NAME).open("w"))
+                file = held.enter_context((Path(folder) / LOCK_NAME).open("a+", encoding="ascii"))
                 fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                if file.read() != (now := sources()):
+                    forget(Path(folder))
+                    file.truncate(0)
+                    file.write(now)
+                    file.flush()
         yield
+
+
+def sources() -> str:
+    """A digest of all that the compiled code depends on and numba does not look at."""
+    texts = [inspect.getsource(module) for module in (des, jit, sboxes, slices, sm4, words)]
+    checked = os.environ.get("NUMBA_BOUNDSCHECK", "")
+    return hashlib.sha256("".join([checked, *texts]).encode()).hexdigest()
 
 
 def forget(folder: Path) -> None:

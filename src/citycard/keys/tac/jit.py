@@ -20,9 +20,7 @@ def compiled(function: F) -> F:
     """The function, compiled when it is first called, without the interpreter's lock.
 
     The compiled form is kept on disk: beside the module, else in the user's cache folder (numba's
-    NUMBA_CACHE_DIR chooses another). Where neither can be written, each process compiles anew. It is used
-    again as long as the module is the same file, whatever happened to functions that it calls from other
-    modules: after changing `sboxes`, `words` or numba's flags, remove it.
+    NUMBA_CACHE_DIR chooses another). Where neither can be written, each process compiles anew.
     """
     try:
         return cast(F, numba.njit(cache=True, nogil=True)(function))
