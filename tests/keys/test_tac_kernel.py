@@ -242,6 +242,7 @@ assert all(not known[i] or found[i] == t.by_core(vault, batch, i) for i in range
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_processes_that_compile_at_once_and_a_cache_that_is_damaged(tmp_path: Path) -> None:
     """With numba's checks of bounds, so that this is also the story in which no index leaves its array."""
     more = environment(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")
@@ -253,10 +254,7 @@ def test_processes_that_compile_at_once_and_a_cache_that_is_damaged(tmp_path: Pa
     together = [start(), start()]
     for process in together:
         assert process.wait() == 0, process.communicate()[1]
-    compiled_files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-    assert compiled_files
-    for damaged in tmp_path.rglob("des.macs*.nbc"):
-        damaged.write_bytes(damaged.read_bytes()[:5000])
+    (damaged,) = tmp_path.rglob("des.macs*.nbc")
+    damaged.write_bytes(damaged.read_bytes()[:5000])
     healed = start()
     assert healed.wait() == 0, healed.communicate()[1]
-    assert start().wait() == 0
