@@ -152,7 +152,8 @@ def test_a_kernel_is_compiled_for_one_kind_of_array(compiled: Any) -> None:
         odd.flags.writeable = False
         lengths = np.minimum(batch.lengths, WIDTH - 1)
         TacVerifier(vault).tacs(batch)
-        TacVerifier(vault).tacs(TacBatch(batch.paths, batch.which, batch.factors, odd, lengths, batch.tac))
+        which, factors = batch.which.astype(np.int8), np.asfortranarray(batch.factors.astype(">u8"))
+        TacVerifier(vault).tacs(TacBatch(batch.paths, which, factors, odd, lengths, batch.tac))
     for kernel in (des.derive, des.macs, sm4.derive, sm4.macs):
         assert len(kernel.signatures) == 1  # type: ignore[attr-defined]
 

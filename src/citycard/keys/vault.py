@@ -2,7 +2,8 @@
 """The vault port: where the keys of a scheme live, and all that may be asked of them.
 
 A key goes in or is made inside and never comes out: every method gives MACs, cryptograms, wrapped keys or
-check values, so that a PKCS#11 token can stand behind the same port. A key is known by name, version and
+check values, so that a PKCS#11 token can stand behind the same port. The one exception is `card_tac_keys`:
+TAC keys of single cards, lent to verify millions of records. A key is known by name, version and
 suite. `version` is what a card tells in its INIT answer, `suite` the algorithm id it tells there (0 3DES,
 1 SM4); where `suite` is left out, the key of that version with the lowest algorithm id is meant.
 

@@ -21,8 +21,7 @@ Array = NDArray[Any]
 
 U32_MAX: Final = 0xFFFF_FFFF
 ISSUER_SIZE: Final = 8
-PAN_SIZE: Final = 10  # two bytes, then the card's factor
-FACTOR_AT: Final = 2
+FACTOR_AT: Final = 2  # of a PAN's ten bytes the last eight are the card's factor
 MESSAGE_SIZE: Final = 32  # a load's 24 bytes and their padding
 PURCHASE_SIZE: Final = 22
 LOAD_SIZE: Final = 24
@@ -158,10 +157,8 @@ class TacColumns:
             message = np.zeros(len(loads), LOAD)
             message["balance"], message["counter"] = self.balance_after_fen[loads], self.counter[loads]
             message["amount"], message["txn"] = self.amount_fen[loads], self.txn[loads]
-            message["terminal"], message["moment"] = (
-                _items(self.terminal, "V6")[loads],
-                _items(self.moment, "V7")[loads],
-            )
+            message["terminal"] = _items(self.terminal, "V6")[loads]
+            message["moment"] = _items(self.moment, "V7")[loads]
             raw[loads] = message.view(np.uint8).reshape(-1, MESSAGE_SIZE)
         return raw
 

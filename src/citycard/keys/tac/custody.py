@@ -9,7 +9,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 
@@ -76,9 +76,9 @@ def diversify_each(cards: CardBatch, encrypt: Callable[[KeyPath, bytes], bytes |
     key. It is called with 16 bytes for each card: the factor and its complement (facts 2.2, 2.6).
     """
     keys = CardKeys(np.zeros((len(cards), 2), np.uint64), np.zeros(len(cards), bool))
-    for number, path in enumerate(cards.paths):
-        rows = np.flatnonzero(cards.which == number)
-        if not len(rows) or path.suite not in SUITES:
+    for number, rows in groups(cards.which):
+        path = cards.paths[number]
+        if path.suite not in SUITES:
             continue
         derived = encrypt(path, factor_blocks(cards.factors[rows]))
         if derived is not None:
@@ -86,6 +86,15 @@ def diversify_each(cards: CardBatch, encrypt: Callable[[KeyPath, bytes], bytes |
             keys.known[rows] = True
         del derived
     return keys
+
+
+def groups(numbers: Index) -> Iterator[tuple[int, Index]]:
+    """Each number that occurs, with the rows it stands in."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    for rows in np.split(order, ends):
+        if len(rows):
+            yield int(numbers[rows[0]]), rows
 
 
 def factor_blocks(factors: U64) -> bytes:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from citycard.core.crypto import KEY_SIZE, SUITES
 from citycard.keys.chain import tac_chain
 from citycard.keys.secret import KeyBytes
-from citycard.keys.tac.custody import U32, U64, CardKeys, Index, as_bytes, as_words, factor_blocks
+from citycard.keys.tac.custody import U32, U64, CardKeys, Index, as_bytes, as_words, factor_blocks, groups
 
 COLD_RECORDS: Final = 50_000  # fewer are done before the kernels are loaded
 WARM_RECORDS: Final = 500  # fewer are done before the kernels, which work in thousands, have warmed up
@@ -49,8 +49,7 @@ class Scalar:
         """See `Engine`."""
         cipher = SUITES[suite]
         derived = CardKeys(np.zeros((len(which), 2), np.uint64), keys.known[which])
-        for number in np.unique(which).tolist():
-            rows = np.flatnonzero(which == number)
+        for number, rows in groups(which):
             key = KeyBytes(as_bytes(keys.words[number]))
             derived.words[rows] = as_words(KeyBytes(cipher.encrypt(key, factor_blocks(factors[rows]))), 2)
         return derived

@@ -87,12 +87,13 @@ class TacVerifier:
         """With keys that the vault lends."""
         heads, card = runs(batch.which, *batch.factors.T)
         suites = np.array([path.suite for path in batch.paths], np.intp)
-        wanted = CardBatch(batch.paths, batch.which[heads], batch.factors[heads, 0])
+        # A kernel is compiled for one kind of array: whatever came is made that kind here.
+        which, factors = batch.which[heads].astype(np.intp), batch.factors[heads].astype(np.uint64).T.copy()
+        wanted = CardBatch(batch.paths, which, factors[0])
         with ExitStack() as lent:
             keys = lent.enter_context(self._vault.card_tac_keys(self._name, wanted))
-            for level in range(1, batch.factors.shape[1]):
-                each = np.arange(len(heads))
-                deeper = derive_each(work, suites[wanted.which], keys, each, batch.factors[heads, level])
+            for level in factors[1:]:
+                deeper = derive_each(work, suites[which], keys, np.arange(len(heads)), level)
                 keys = lent.enter_context(deeper)
             return _macs(batch, suites, keys, card, work), keys.known[card]
 
