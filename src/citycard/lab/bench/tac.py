@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -105,7 +106,8 @@ def measure(openssl: str, case: Case, records: int) -> dict[str, float]:
         check(verifier, prepared)
     first = time.perf_counter() - begin
     ours = by_card = loop = limit = 0.0
-    for _ in range(TURNS):
+    for turn in range(TURNS):
+        print(f"{case.suite.name}: {turn + 1} / {TURNS}", file=sys.stderr, flush=True)
         limit = max(limit, openssl_blocks(openssl, case) / case.blocks)
         ours = max(ours, records / busy(lambda: verifier.verify_batch(batch), ROUNDS))
         by_card = max(by_card, records / busy(lambda: verifier.verify_batch(grouped), ROUNDS))
