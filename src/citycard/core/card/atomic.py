@@ -42,11 +42,12 @@ def cells_up(size: int) -> int:
 class Memory:
     """The card's cells. `write` is the only way to change them, and the place where power can be cut."""
 
-    __slots__ = ("_cells", "fuse")
+    __slots__ = ("_cells", "fuse", "parsed")
 
     def __init__(self, image: bytes, fuse: Fuse | None = None) -> None:
         self._cells = bytearray(image)
         self.fuse = fuse
+        self.parsed: dict[int, tuple[int, list[tuple[int, int, int]]]] = {}  # see files.variable_records
 
     def __len__(self) -> int:
         return len(self._cells)

@@ -111,7 +111,7 @@ class _Line:
             builder.add(spec.key_file(self._next(), slot, builder.at), keys(spec))
         for purse in spec.purses:
             builder.add(_purse(purse, self._next(), slot, builder.at), BODY.pack(*new_body(purse.cap_fen)))
-        wide = bool(self.profile.traits & Traits.WIDE_RECORDS)
+        wide = self.profile.traits & Traits.WIDE_RECORDS != 0
         for file in spec.files:
             content = contents.get((spec.fid, file.fid), b"") or _presets(file)
             builder.add(file.file(self._next(), slot, builder.at, wide), content)

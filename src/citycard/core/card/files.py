@@ -123,6 +123,7 @@ class Directory:
     chosen: int = 0  # dual-algorithm card: the suite it works with
     disabled: int = 0  # and a bit for each that is disabled for ever
     level: int = 1
+    shown: tuple[bytes | None, bytes] = (None, b"")  # issuer data and the FCI that was made of them
     files: dict[int, File] = field(default_factory=dict)
     key_file: File | None = None
     purses: dict[int, File] = field(default_factory=dict)  # by SFI: 1 ED, 2 EP, 3 EP of a second ticket
@@ -217,7 +218,7 @@ def records_present(memory: Memory, file: File) -> int:
         return int(memory.unpack(RING, file.body)[1])
     if file.kind == Kind.FIXED:
         return int(memory.unpack(COUNT, file.body)[0])
-    return sum(1 for _ in variable_records(memory, file))
+    return len(variable_records(memory, file))
 
 
 def record_place(memory: Memory, file: File, number: int) -> tuple[int, int] | None:
@@ -233,10 +234,8 @@ def record_place(memory: Memory, file: File, number: int) -> tuple[int, int] | N
     if file.kind == Kind.FIXED:
         present = memory.unpack(COUNT, file.body)[0]
         return (file.place(number - 1), file.length) if number <= present else None
-    for index, (address, size, _) in enumerate(variable_records(memory, file), 1):
-        if index == number:
-            return address, size
-    return None
+    records = variable_records(memory, file)
+    return records[number - 1][:2] if number <= len(records) else None
 
 
 def record_identified(memory: Memory, file: File, identifier: int) -> int:
@@ -251,9 +250,13 @@ def variable_records(memory: Memory, file: File) -> list[tuple[int, int, int]]:
     """Address, size and identifier of each record of a variable file.
 
     A record is tag, length, value: one byte of tag and length on FMCOS cards, where the tag identifies it;
-    two of each on T-Union cards, where the tag's second byte does (2701 is 01; facts 3.1, 4.2).
+    two of each on T-Union cards, where the tag's second byte does (2701 is 01; facts 3.1, 4.2). Rewriting
+    keeps tag and length, so what was found holds for as long as the same number of bytes is in use.
     """
     used = memory.unpack(COUNT, file.body)[0]
+    known = memory.parsed.get(file.body)
+    if known is not None and known[0] == used:
+        return known[1]
     raw = memory.read(file.body + TALLY_SIZE, used)
     found: list[tuple[int, int, int]] = []
     at = 0
@@ -261,6 +264,7 @@ def variable_records(memory: Memory, file: File) -> list[tuple[int, int, int]]:
         size, identifier = _extent(raw[at : at + 4], file.wide)
         found.append((file.body + TALLY_SIZE + at, size, identifier))
         at += size
+    memory.parsed[file.body] = used, found
     return found
 
 

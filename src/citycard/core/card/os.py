@@ -38,7 +38,7 @@ OK: Final = SW.OK.to_bytes(2, "big")
 
 
 @cache
-def command_table(traits: Traits) -> Table:
+def command_table(traits: int) -> Table:
     """The commands a card of these traits knows, by CLA and INS: what `Card` uses unless given others.
 
     To wrap one handler, copy it: `table | {0x805A: replace(table[0x805A], run=mine)}`, and where the value
@@ -103,9 +103,9 @@ class Card:
         return bytes(self.memory.unpack(IMAGE_HEAD, 0)[5])
 
     @property
-    def traits(self) -> Traits:
+    def traits(self) -> int:
         """How this card behaves where kinds of card differ."""
-        return Traits(self.memory.unpack(IMAGE_HEAD, 0)[4])
+        return int(self.memory.unpack(IMAGE_HEAD, 0)[4])
 
     def power_on(self) -> bytes:
         """Finish an interrupted change, clear what is volatile, answer the ATR. `PowerLost` if cut again."""
@@ -120,7 +120,7 @@ class Card:
         self._powered = False
 
     def _wake(self) -> Chip:
-        traits = Traits(check_head(self.memory))
+        traits = check_head(self.memory)
         journal = Journal(self.memory)
         journal.recover()
         commands = command_table(traits) if self._commands is None else self._commands

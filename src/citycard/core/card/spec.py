@@ -13,11 +13,9 @@ from typing import Final
 from citycard.core.card.access import ALWAYS, CONTROL_STATE, CONTROLLED, NEVER
 from citycard.core.card.files import KIND_MASK, MF_FID, PLAIN_WHEN_FF, Directory, File, Kind
 from citycard.core.card.keyfile import COUNTED, KeyType
-from citycard.core.card.state import Traits
 from citycard.core.purse import BALANCE_MAX
 
 PROTECTED: Final = 0xC0  # top bits of a key's type byte: replaced enciphered and with a MAC only
-NO_TRAITS: Final = Traits(0)
 TRIES: Final = 0x33  # three of three
 
 
@@ -145,7 +143,7 @@ class Profile:
     title: tuple[str, str]  # English, Chinese
     clause: str  # of the standard, or the source
     directories: tuple[DirectorySpec, ...]
-    traits: Traits = NO_TRAITS
+    traits: int = 0  # of `Traits`
     algorithm: int = 0  # suite of administrative keys, unless told otherwise
     areas: tuple[AreaSpec, ...] = ()
     spare_slots: int = 4  # left in the table for files made later

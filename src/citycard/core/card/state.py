@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
 from citycard.core.apdu import Command, Response
@@ -18,22 +17,23 @@ if TYPE_CHECKING:
     from citycard.core.card.applet import Applet
 
 
-class Traits(IntFlag):
+class Traits:
     """Where kinds of card differ, or sources do: one bit each, kept in the image's head.
 
-    The comments name the fact that is open; the bit clear is the first alternative.
+    The comments name the fact that is open; the bit clear is the first alternative. Plain integers, for they
+    are looked at in every command.
     """
 
-    BALANCES = 1  # GET BALANCE P1 01 to 04 as T-Union has them, not 00 alone (facts 1.3)
-    BLOCK_TOLD = 2  # SELECT of a blocked application: 6283 with FCI, 9303 for ever; else 6A81 (1.4)
-    WIDE_RECORDS = 4  # tag and length of a variable record have two bytes each, not one (3.1, 4.2)
-    EP_CREDIT = 8  # overdraft and unload for the EP too, not the ED alone (1.3)
-    TWO_TICKETS = 16  # the second ticket's INIT 80501x, DEBIT 80541x, balances 06 to 0A (1.4)
-    DUAL_ALGORITHM = 32  # 80CD chooses 3DES or SM4; administrative commands name theirs in P1 (1.4)
-    LOG_SERIAL_AFTER = 64  # the log holds the counter after its increment, not before (10.3)
-    WHOLE_OVERDRAFT_TAC = 128  # TAC of an overdraft change under the whole key, not its halves' xor (10.2)
-    T0 = 256  # T=0: answers to commands with data wait for GET RESPONSE, wrong Le is told as 6Cxx
-    PIN_UNBLOCK_BY_LINE = 512  # PIN UNBLOCK under key 36, not 37 (1.4)
+    BALANCES: Final = 1  # GET BALANCE P1 01 to 04 as T-Union has them, not 00 alone (facts 1.3)
+    BLOCK_TOLD: Final = 2  # SELECT of a blocked application: 6283 with FCI, 9303 for ever; else 6A81 (1.4)
+    WIDE_RECORDS: Final = 4  # tag and length of a variable record have two bytes each, not one (3.1, 4.2)
+    EP_CREDIT: Final = 8  # overdraft and unload for the EP too, not the ED alone (1.3)
+    TWO_TICKETS: Final = 16  # the second ticket's INIT 80501x, DEBIT 80541x, balances 06 to 0A (1.4)
+    DUAL_ALGORITHM: Final = 32  # 80CD chooses 3DES or SM4; administrative commands name theirs in P1 (1.4)
+    LOG_SERIAL_AFTER: Final = 64  # the log holds the counter after its increment, not before (10.3)
+    WHOLE_OVERDRAFT_TAC: Final = 128  # overdraft TAC under the whole key, not its halves' xor (10.2)
+    T0: Final = 256  # T=0: answers to commands with data wait for GET RESPONSE, wrong Le is told as 6Cxx
+    PIN_UNBLOCK_BY_LINE: Final = 512  # PIN UNBLOCK under key 36, not 37 (1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,15 @@ class Chip:
     memory: Memory
     journal: Journal
     random: Callable[[int], bytes]  # that many random bytes
-    traits: Traits
+    traits: int  # of `Traits`
     tree: Tree
     session: Session
     commands: Table
     applets: Mapping[bytes, Applet]  # by AID
+
+    root: Directory = field(
+        default_factory=lambda: VOID
+    )  # the MF; on a card without one, a directory with nothing in it
 
     @property
     def directories(self) -> list[Directory]:
@@ -106,17 +110,14 @@ class Chip:
 
     def read_structure(self, current: int) -> None:
         """Parse the table and the keys anew, after it changed; `current` is the slot to stand in."""
+        self.memory.parsed.clear()
         self.tree = parse(self.memory)
         for directory in self.directories:
             index_keys(self.memory, directory)
+        self.root = self.directories[0] if self.directories else VOID
         found = (directory for directory in self.directories if directory.slot == current)
         self.session.directory = next(found, self.root)
         self.session.file = None
-
-    @property
-    def root(self) -> Directory:
-        """The MF; on a card without one, a directory with nothing in it."""
-        return self.directories[0] if self.directories else VOID
 
 
 Answer = bytes | int | Response

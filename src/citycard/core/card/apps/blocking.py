@@ -127,7 +127,7 @@ COMMANDS: Final[Table] = {
     0x8416: {0x0000: _CARD_BLOCK, 0x0100: _CARD_BLOCK},
     0x80CD: _ALGORITHM,
 }
-REQUIRES: Final[dict[int, dict[int, Traits]]] = {
+REQUIRES: Final[dict[int, dict[int, int]]] = {
     0x841E: dict.fromkeys((0x0100, 0x0101), Traits.DUAL_ALGORITHM),
     0x8418: {0x0100: Traits.DUAL_ALGORITHM},
     0x8416: {0x0100: Traits.DUAL_ALGORITHM},

@@ -108,14 +108,21 @@ def unguarded(directory: Directory) -> bool:
 
 def fci(chip: Chip, directory: Directory) -> bytes:
     """`6F{84 name, A5{9F08 version, 9F0C issuer data | 88 SFI of the DIR file}}` (facts 1.1, 4.2)."""
+    file = directory.files.get(directory.app_file & 0x1F) if directory.app_file & 0x80 else None
+    issuer_data = b""
+    if file is not None and file.kind == Kind.TRANSPARENT:
+        issuer_data = chip.memory.read(file.body, min(file.length, ISSUER_DATA_SIZE))
+    if directory.shown[0] != issuer_data:
+        directory.shown = issuer_data, _fci(directory, issuer_data)
+    return directory.shown[1]
+
+
+def _fci(directory: Directory, issuer_data: bytes) -> bytes:
     inner = b"" if directory.version in NO_VERSION else tlv(0x9F08, bytes((directory.version,)))
-    sfi = directory.app_file & 0x1F
-    file = directory.files.get(sfi)
-    if directory.app_file & 0x80:
-        if file is not None and file.kind == Kind.TRANSPARENT:
-            inner += tlv(0x9F0C, chip.memory.read(file.body, min(file.length, ISSUER_DATA_SIZE)))
-    elif sfi and directory.app_file != 0xFF:
-        inner += tlv(0x88, bytes((sfi,)))
+    if issuer_data:
+        inner += tlv(0x9F0C, issuer_data)
+    elif 0 < directory.app_file < 0x80:
+        inner += tlv(0x88, bytes((directory.app_file & 0x1F,)))
     return tlv(0x6F, tlv(0x84, directory.name) + tlv(0xA5, inner))
 
 

@@ -465,7 +465,7 @@ COMMANDS: Final[Table] = {
     0x805A: Entry(get_transaction_prove, lc=2, le=8, blocked=True),
 }
 # Which of them only some cards know (facts 1.3, 1.4).
-REQUIRES: Final[dict[int, dict[int, Traits]]] = {
+REQUIRES: Final[dict[int, dict[int, int]]] = {
     0x8050: {OVERDRAFT << 8 | EP: Traits.EP_CREDIT, UNLOAD << 8 | EP: Traits.EP_CREDIT}
     | {(TICKET | kind) << 8 | EP: Traits.TWO_TICKETS for kind in KEYS},
     0x8052: {0x0002: Traits.TWO_TICKETS},
