@@ -222,7 +222,8 @@ def test_a_profile_holds_together(profile: Profile) -> None:
         assert len({fid & 0x1F for fid in fids}) == len(fids)
         for file in directory.files:
             assert 0 < file.length <= 255
-            assert len(file.preset) in (0, file.count)
+            assert len(file.preset) in (0, file.count) or file.kind == Kind.FIXED
+            assert len(file.preset) <= file.count
             assert file.kind != Kind.TRANSPARENT or file.count == 1
         cyclic = {file.fid & 0x1F for file in directory.files if file.kind == Kind.CYCLIC}
         for purse in directory.purses:

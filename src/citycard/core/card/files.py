@@ -9,11 +9,13 @@ the cells. File type codes and access bytes follow FMCOS (card facts 3.1).
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from citycard.core.card.atomic import CELL, Change, Memory, cells_up
+from citycard.core.crypto import SUITES, Suite
 
 if TYPE_CHECKING:
     from citycard.core.card.keyfile import Key
@@ -123,6 +125,7 @@ class Directory:
     chosen: int = 0  # dual-algorithm card: the suite it works with
     disabled: int = 0  # and a bit for each that is disabled for ever
     level: int = 1
+    suites: Mapping[int, Suite] = field(default_factory=lambda: SUITES)  # by algorithm id
     shown: tuple[bytes | None, bytes] = (None, b"")  # issuer data and the FCI that was made of them
     files: dict[int, File] = field(default_factory=dict)
     key_file: File | None = None

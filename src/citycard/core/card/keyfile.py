@@ -9,19 +9,21 @@ WRITE KEY (card facts 3.1, 3.2). The type keeps its two top bits: they say how t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
 from citycard.core.card.atomic import Change, Memory, cells_up
 from citycard.core.card.files import Directory
-from citycard.core.crypto import SUITES, TRIPLE_DES, Suite
+from citycard.core.crypto import TRIPLE_DES, Suite
 
 HEAD_SIZE: Final = 8
 COUNTER_OFFSET: Final = 5
 TYPE_MASK: Final = 0x3F  # the top bits of a type byte say how it may be replaced
 PIN_SIZES: Final = range(2, 9)
 PIN_SIZE: Final = 8  # a stored PIN, padded FF
+DES_ONLY: Final[Mapping[int, Suite]] = {0: TRIPLE_DES, 1: TRIPLE_DES}  # an FM1208's algorithms (facts 2.4)
 TWIN: Final = 0x10  # on dual-algorithm cards key 10 + n is the SM4 twin of administrative key n
 
 
@@ -72,7 +74,7 @@ class Key:
 
 def administrative_suite(directory: Directory, id_: int) -> Suite:
     """The suite of a key that names none itself: its directory's, or SM4 for a twin (our assumption)."""
-    return SUITES[1 if id_ & TWIN else directory.algorithm]
+    return directory.suites[1 if id_ & TWIN else directory.algorithm]
 
 
 def tac_key(directory: Directory, algorithm: int) -> Key | None:
@@ -101,7 +103,7 @@ def index_keys(memory: Memory, directory: Directory) -> int:
         masked = type_ & TYPE_MASK
         value = raw[at + HEAD_SIZE : at + HEAD_SIZE + size]
         if masked in VERSIONED:
-            suite = SUITES.get(fourth, TRIPLE_DES)
+            suite = directory.suites.get(fourth, TRIPLE_DES)
         else:
             suite = administrative_suite(directory, id_)
         address = directory.key_file.body + at

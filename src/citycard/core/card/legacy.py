@@ -32,7 +32,7 @@ OLD_KEY: Final = 24
 OLD_PURSE: Final = struct.Struct(">IHHIIBxH4s4s4x")
 PROTECTED: Final = 0xC0
 SPARE: Final = 8  # free slots that an upgraded card gets in its table
-OLD_TRAITS: Final = Traits.BALANCES | Traits.BLOCK_TOLD | Traits.WIDE_RECORDS | Traits.EP_CREDIT
+OLD_TRAITS: Final = Traits.BALANCES | Traits.BLOCK_TOLD | Traits.WIDE_RECORDS | Traits.EP_CREDIT | Traits.SM4
 
 
 def upgraded(image: bytes) -> bytes:

@@ -11,7 +11,8 @@ from citycard.core.apdu import Command, Response
 from citycard.core.card.atomic import Journal, Memory
 from citycard.core.card.files import Area, Directory, File
 from citycard.core.card.image import Tree, parse
-from citycard.core.card.keyfile import Key, index_keys
+from citycard.core.card.keyfile import DES_ONLY, Key, index_keys
+from citycard.core.crypto import SUITES
 
 if TYPE_CHECKING:
     from citycard.core.card.applet import Applet
@@ -34,6 +35,7 @@ class Traits:
     WHOLE_OVERDRAFT_TAC: Final = 128  # overdraft TAC under the whole key, not its halves' xor (10.2)
     T0: Final = 256  # T=0: answers to commands with data wait for GET RESPONSE, wrong Le is told as 6Cxx
     PIN_UNBLOCK_BY_LINE: Final = 512  # PIN UNBLOCK under key 36, not 37 (1.4)
+    SM4: Final = 1024  # algorithm 01 is SM4 (T-Union), not DES by the key's length (FM1208) (2.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Chip:
         self.memory.parsed.clear()
         self.tree = parse(self.memory)
         for directory in self.directories:
+            directory.suites = SUITES if self.traits & Traits.SM4 else DES_ONLY
             index_keys(self.memory, directory)
         self.root = self.directories[0] if self.directories else VOID
         found = (directory for directory in self.directories if directory.slot == current)

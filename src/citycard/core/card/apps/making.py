@@ -274,7 +274,7 @@ def _write(chip: Chip, command: Command, record: bytes, protection: int) -> Answ
     if directory.key_file is None:
         return SW.CONDITIONS_OF_USE
     head, value = record[:RECORD_HEAD], record[RECORD_HEAD:]
-    if not _fits(head, value, administrative_suite(directory, command.p2)):
+    if not _fits(directory, command.p2, head, value):
         return SW.WRONG_DATA
     type_ = head[0] & TYPE_MASK
     if type_ == KeyType.PIN:
@@ -315,15 +315,16 @@ def _store(
     return b""
 
 
-def _fits(head: bytes, value: bytes, suite: Suite) -> bool:
+def _fits(directory: Directory, id_: int, head: bytes, value: bytes) -> bool:
     """Whether the head names a key type and a cipher we have, with tries to lose, and the length suits it."""
     if len(head) < RECORD_HEAD or head[0] & TYPE_MASK not in TYPES:
         return False
     type_ = head[0] & TYPE_MASK
     if type_ in VERSIONED:
-        return head[4] in SUITES and len(value) in _key_sizes(SUITES[head[4]])
+        suites = directory.suites
+        return head[4] in suites and len(value) in _key_sizes(suites[head[4]])
     assert type_ in COUNTED
-    sizes = PIN_SIZES if type_ == KeyType.PIN else _key_sizes(suite)
+    sizes = PIN_SIZES if type_ == KeyType.PIN else _key_sizes(administrative_suite(directory, id_))
     return head[4] >> 4 >= head[4] & 0x0F > 0 and len(value) in sizes
 
 
