@@ -12,9 +12,9 @@ import pytest
 from citycard.core.apdu import Command
 from citycard.core.card import FMCOS, PROFILES, Card, Profile, made_card, raw_card, script
 from citycard.core.card.image import TABLE_AT
-from citycard.core.card.spec import DirectorySpec, KeySpec
 from citycard.core.crypto import pad80_if_ragged
 from tests.core.card.counter import Counter
+from tests.core.card.issuer import key_of
 
 VENDOR = Path(__file__).with_name("vendor_script.txt").read_text(encoding="utf-8")
 APPLICATION = "00A4040009A00000000386980701"
@@ -68,16 +68,6 @@ def test_the_vendors_script_runs_as_printed() -> None:
 # One declaration, two cards
 
 
-def test_key(spec: DirectorySpec, key: KeySpec) -> bytes:
-    """A test key of its own for each key of a profile; PINs are 123456."""
-    if key.name == "pin":
-        return bytes.fromhex("123456FFFFFFFFFF")
-    return Random(f"{spec.fid} {key.name}").randbytes(16)
-
-
-test_key.__test__ = False  # type: ignore[attr-defined]
-
-
 def contents(profile: Profile) -> dict[tuple[int, int], bytes]:
     """Something in every transparent file."""
     return {
@@ -114,10 +104,10 @@ def seen(card: Card) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("profile", [p for p in PROFILES.values() if p.directories], ids=lambda p: p.name)
 def test_the_factory_and_the_script_make_the_same_card(profile: Profile) -> None:
-    made = made_card(profile, test_key, contents(profile), Random(1).randbytes)
+    made = made_card(profile, key_of, contents(profile), Random(1).randbytes)
     card = raw_card(profile, Random(1).randbytes)
     card.power_on()
-    for step in script(profile, test_key, contents(profile)):
+    for step in script(profile, key_of, contents(profile)):
         answer = card.process(step.command)
         assert answer[-2:] == b"\x90\x00" or answer[0] == 0x61, f"{step.name}: {answer.hex().upper()}"
     assert card.image()[TABLE_AT:] == made.image()[TABLE_AT:]

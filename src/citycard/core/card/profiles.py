@@ -8,11 +8,11 @@ from typing import Final
 
 from citycard.core import mohurd, tunion
 from citycard.core.card.access import ALWAYS, CONTROLLED, NEVER
+from citycard.core.card.apps.purse import NO_CAP
 from citycard.core.card.files import ENCIPHERED, MF_FID, UNDER_MAC, Kind
 from citycard.core.card.keyfile import TWIN, KeyType
 from citycard.core.card.spec import DirectorySpec, FileSpec, KeySpec, Profile, PurseSpec
 from citycard.core.card.state import Traits
-from citycard.core.purse import BALANCE_MAX
 
 KEY_ROOM: Final = 0x018F  # as in the vendor's script (facts 3.3): sixteen 16-byte keys
 MF_KEY_ROOM: Final = 0x60
@@ -253,7 +253,7 @@ CONTACT: Final = Profile(
             key_room=KEY_ROOM,
             keys=(*FULL_KEYS, PIN),
             purses=(
-                PurseSpec(0x0001, BALANCE_MAX, 0x18, use=AFTER_PIN),
+                PurseSpec(0x0001, NO_CAP, 0x18, use=AFTER_PIN),
                 PurseSpec(0x0002, 100_000, 0x18),
             ),
             app_file=0x80 | 0x15,

@@ -24,7 +24,7 @@ from typing import Final
 from citycard.core.apdu import SW, Command
 from citycard.core.card.access import allowed, deciphered, message_key, verify_message
 from citycard.core.card.apps.filing import unguarded
-from citycard.core.card.apps.purse import BODY, new_body
+from citycard.core.card.apps.purse import BODY, NO_CAP, new_body
 from citycard.core.card.atomic import Change, cells_up
 from citycard.core.card.files import (
     KIND_MASK,
@@ -63,7 +63,6 @@ from citycard.core.card.keyfile import (
 )
 from citycard.core.card.state import VOID, Answer, Chip, Entry, Table, Traits
 from citycard.core.crypto import KEY_SIZE, SUITES, Suite, same
-from citycard.core.purse import BALANCE_MAX
 
 MF_NAME: Final = b"1PAY.SYS.DDF01"
 DF_HEAD, EF_SIZE, CAPPED_SIZE = 8, 7, 11
@@ -177,8 +176,8 @@ def _first_content(made: Directory | File, data: bytes) -> bytes:
     """What a new file holds: blank, but for a purse's cap."""
     if isinstance(made, Directory) or made.kind != Kind.PURSE:
         return b""
-    cap_fen = int.from_bytes(data[EF_SIZE:], "big") if len(data) == CAPPED_SIZE else BALANCE_MAX
-    return BODY.pack(*new_body(min(cap_fen, BALANCE_MAX)))
+    cap_fen = int.from_bytes(data[EF_SIZE:], "big") if len(data) == CAPPED_SIZE else NO_CAP
+    return BODY.pack(*new_body(min(cap_fen, NO_CAP)))
 
 
 def _add(chip: Chip, made: Directory | File, content: bytes) -> Answer:

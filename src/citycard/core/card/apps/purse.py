@@ -45,6 +45,7 @@ from citycard.core.purse import (
 STAGED_MAX: Final = 4  # T-Union stages two; the journal has room for four of any size
 BODY: Final = struct.Struct(">iHHIIBxH4s4s4x")
 STARTED: Final = struct.Struct(">BI6s")  # key index, amount, terminal
+NO_CAP: Final = 0x7E00_0000  # of a purse created without one: with any limit its balance fits 31 bits
 NO_LOAD_LOG: Final = 0xFF  # in a purse's SM byte, which holds the SFI of its load log
 NO_MAC: Final = bytes(MAC_SIZE)
 ED, EP, SECOND = 1, 2, 3  # SFIs of the purses
@@ -307,7 +308,7 @@ def update_overdraft(chip: Chip, command: Command) -> Answer:
     body = read_body(chip.memory, pending.purse)
     if body.balance_fen + limit_fen < 0:
         return SW.INSUFFICIENT_BALANCE
-    if body.cap_fen + limit_fen > BALANCE_MAX:
+    if body.cap_fen != NO_CAP and body.cap_fen + limit_fen > BALANCE_MAX:
         return SW.WRONG_DATA
     after = _counted(body, pending, online=True, overdraft_fen=limit_fen)
     covered = overdraft_tac(after.available_fen, body.online, limit_fen, pending.terminal, moment)
