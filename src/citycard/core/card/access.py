@@ -114,7 +114,8 @@ def deciphered(key: Key, cipher: bytes) -> bytes | None:
         return None
     plain = key.suite.decrypt(key.value, cipher)
     data = plain[1 : 1 + plain[0]]
-    return data if pad80_if_ragged(plain[:1] + data, block) == plain else None
+    whole = len(data) == plain[0] and pad80_if_ragged(plain[:1] + data, block) == plain
+    return data if whole else None
 
 
 def enciphered(key: Key, data: bytes) -> bytes:
