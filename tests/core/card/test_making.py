@@ -177,6 +177,7 @@ def test_what_can_be_created(counter: Counter, command: str, expected: str) -> N
 def test_no_file_is_made_twice_and_the_key_file_comes_first(counter: Counter) -> None:
     counter.ok("80E0001507280010F0F0FFFF")
     assert counter.sw("80E00015072A0210F0F0FFFF") == "6A86"
+    assert counter.sw("80E00035072A0210F0F0FFFF") == "6A86"  # the same short identifier
     assert counter.sw("80E00000073F005001F0FFFF") == "6985"
     counter.ok("80E002010D380100F0F000FFFFAABBCCDDEE")
     counter.ok("80E0001507280010F0F0FFFF")  # the same identifier in another directory
@@ -210,8 +211,11 @@ def test_erasing_gives_the_room_back_and_leaves_no_key_behind(counter: Counter) 
 
 
 def test_a_table_without_free_slots_says_so(counter: Counter) -> None:
-    words = [counter.sw(f"80E0{fid:04X}07280001F0F0FFFF") for fid in range(1, 60)]
-    assert words == ["9000"] * 47 + ["6A84"] * 12
+    words = [
+        counter.sw(f"80E0{fid:02X}010D380001F0F000FFFFAABBCC00{fid:02X}") + counter.sw("00A40000023F00")
+        for fid in range(1, 60)
+    ]
+    assert words == ["90009000"] * 47 + ["6A849000"] * 12
 
 
 def test_rights_hold_from_the_next_select_on(counter: Counter) -> None:

@@ -10,7 +10,8 @@ What the card does for it:
 
 - SELECT by name chooses it, by its AID or the beginning of it, as it chooses directories; these come first,
   then applets in the order they were given. SELECT with an empty name means the first applet. SELECT is
-  always the card's; when nothing fits, 6A82, and the selected applet stays selected.
+  always the card's, as is GET RESPONSE where answers wait (T=0); when nothing fits, 6A82, and the selected
+  applet stays selected.
 - While it is selected, `process` receives every other command, whatever its class; nothing has been checked
   but that the bytes are an APDU. Card block comes before it (6A81). Whatever `process` answers goes out.
 - Persistent state lies in `chip.areas[AID]` (`files.Area`): read with `area.read(chip.memory, at, size)`;

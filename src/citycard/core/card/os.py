@@ -32,7 +32,7 @@ COMMANDS: Final[Table] = {
     **purse.COMMANDS,
 }
 REQUIRES: Final = {**purse.REQUIRES, **blocking.REQUIRES}
-SELECT: Final = 0x00A4
+ALWAYS_OURS: Final = frozenset({0x00A4, 0x00C0})  # SELECT and GET RESPONSE, whatever applet is selected
 DATA_MAX: Final = 255  # the card's buffer: longer commands answer 6700
 OK: Final = SW.OK.to_bytes(2, "big")
 
@@ -157,9 +157,17 @@ def run(chip: Chip, raw: bytes) -> Answer:
     except ApduError:
         session.pending = None
         return SW.WRONG_LENGTH
-    if session.applet is not None and command.cla << 8 | command.ins != SELECT:
-        dead = chip.root.life != Life.ACTIVE
-        return SW.NOT_SUPPORTED if dead else session.applet.process(chip, command)
+    if session.applet is None or command.cla << 8 | command.ins in ALWAYS_OURS:
+        answer = _run(chip, session, command)
+    elif chip.root.life == Life.ACTIVE:
+        answer = session.applet.process(chip, command)
+    else:
+        answer = SW.NOT_SUPPORTED
+    return _held(session, command, answer) if chip.traits & Traits.T0 else answer
+
+
+def _run(chip: Chip, session: Session, command: Command) -> Answer:
+    """Run a command of the card's own, not of an applet."""
     entry = _find(chip, command)
     if isinstance(entry, Entry):
         if not entry.continues:
@@ -169,8 +177,6 @@ def run(chip: Chip, raw: bytes) -> Answer:
         answer = entry
     if isinstance(answer, int):
         session.pending = None  # a refusal ends the transaction
-    if chip.traits & Traits.T0:
-        return _held(session, command, answer)
     return answer
 
 

@@ -161,7 +161,7 @@ def _file(chip: Chip, parent: Directory, fid: int, data: bytes) -> File | SW:
 def _unfit(chip: Chip, current: Directory, made: Directory | File) -> SW | None:
     """Why this file cannot be created here although it is well formed."""
     siblings = [found for found in below(chip.tree, current) if found.parent == current.slot]
-    if any(found.fid == made.fid for found in siblings):
+    if any(found.fid == made.fid or _same_sfi(found, made) for found in siblings):
         return SW.WRONG_P1P2
     if isinstance(made, Directory):
         if any(directory.name == made.name for directory in chip.directories) or made.name in chip.areas:
@@ -170,6 +170,12 @@ def _unfit(chip: Chip, current: Directory, made: Directory | File) -> SW | None:
     if made.kind == Kind.KEYS and any(isinstance(found, File) for found in siblings):
         return SW.CONDITIONS_OF_USE  # the key file comes first
     return None
+
+
+def _same_sfi(one: Directory | File, other: Directory | File) -> bool:
+    """Whether two files of one directory share a short identifier, so that one would hide the other."""
+    files = isinstance(one, File) and isinstance(other, File) and Kind.KEYS not in (one.kind, other.kind)
+    return files and one.fid & 0x1F == other.fid & 0x1F
 
 
 def _first_content(made: Directory | File, data: bytes) -> bytes:
