@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from citycard.core.apdu import SW, Command
 from citycard.core.card import Card
-from citycard.core.card.apps.purse import Body, read_body
+from citycard.core.card.body import Body, read_body
 from citycard.core.card.os import COMMANDS
 from citycard.core.crypto import SM4_SUITE, TRIPLE_DES
 from citycard.core.purse import Txn

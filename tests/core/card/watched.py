@@ -27,7 +27,7 @@ from citycard.core.card import (
     made_card,
     raw_card,
 )
-from citycard.core.card.apps.purse import NO_CAP, Body, read_body
+from citycard.core.card.body import NO_CAP, Body, read_body
 from citycard.core.card.os import COMMANDS
 from citycard.core.card.spec import DirectorySpec, Profile, PurseSpec
 from citycard.core.crypto import SUITES

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from citycard.core.card.access import ALWAYS, CONTROL_STATE, NEVER
-from citycard.core.card.apps.purse import BODY, new_body
 from citycard.core.card.atomic import Memory
+from citycard.core.card.body import BODY, new_body
 from citycard.core.card.files import COUNT, MF_SLOT, PLAIN_WHEN_FF, Area, File, Kind
 from citycard.core.card.image import TRANSPORT_CODE, UID_SIZE, Builder
 from citycard.core.card.keyfile import KeyType, key_record

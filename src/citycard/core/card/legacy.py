@@ -13,8 +13,8 @@ import struct
 from typing import Final
 from zlib import crc32
 
-from citycard.core.card.apps.purse import BODY
 from citycard.core.card.atomic import CELL, Journal, Memory, cells_up
+from citycard.core.card.body import BODY
 from citycard.core.card.files import COUNT, RING, Directory, File, Kind
 from citycard.core.card.image import CARD_IMAGE, TABLE_AT, Builder, version_of
 from citycard.core.card.keyfile import TYPE_MASK, key_record

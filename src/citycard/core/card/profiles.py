@@ -8,7 +8,7 @@ from typing import Final
 
 from citycard.core import mohurd, tunion
 from citycard.core.card.access import ALWAYS, CONTROLLED, NEVER
-from citycard.core.card.apps.purse import NO_CAP
+from citycard.core.card.body import NO_CAP
 from citycard.core.card.files import ENCIPHERED, MF_FID, UNDER_MAC, Kind
 from citycard.core.card.keyfile import TWIN, KeyType
 from citycard.core.card.spec import DirectorySpec, FileSpec, KeySpec, Profile, PurseSpec

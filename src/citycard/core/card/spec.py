@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from citycard.core.card.access import ALWAYS, CONTROL_STATE, CONTROLLED, NEVER
-from citycard.core.card.apps.purse import NO_CAP
+from citycard.core.card.body import NO_CAP
 from citycard.core.card.files import KIND_MASK, MF_FID, PLAIN_WHEN_FF, Directory, File, Kind
 from citycard.core.card.keyfile import COUNTED, KeyType
 from citycard.core.purse import BALANCE_MAX

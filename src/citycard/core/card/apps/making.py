@@ -24,8 +24,8 @@ from typing import Final
 from citycard.core.apdu import SW, Command
 from citycard.core.card.access import allowed, deciphered, message_key, verify_message
 from citycard.core.card.apps.filing import unguarded
-from citycard.core.card.apps.purse import BODY, NO_CAP, new_body
 from citycard.core.card.atomic import Change, cells_up
+from citycard.core.card.body import BODY, NO_CAP, new_body
 from citycard.core.card.files import (
     KIND_MASK,
     LEVELS_MAX,

@@ -1,37 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Electronic deposit (ED) and purse (EP): INITIALIZE, then the command that completes it.
+"""Electronic deposit (ED) and purse (EP): what completes a transaction, and what asks about it.
 
-INITIALIZE opens a transaction in volatile memory; CREDIT, DEBIT or UPDATE OVERDRAW LIMIT, coming next,
-commits balance, counter, log, staged records and proof in one journalled change. Whatever else comes in
-between ends it.
-
-Sources: card facts 1.3, 1.4. Amounts are fen. `Body.balance_fen` is what the holder owns, less than nothing
-when overdrawn; commands tell the available balance, which is that and the overdraft limit. It stays within
-0 and cap plus limit.
+`initialise` opens a transaction; CREDIT, DEBIT or UPDATE OVERDRAW LIMIT, coming next, commits balance,
+counter, log, staged records and proof in one journalled change. Whatever else comes in between ends it.
+Source: card facts 1.3, 1.4, 1.6.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from citycard.core.apdu import SW, Command
-from citycard.core.card.access import NEVER, allowed, current_algorithm
+from citycard.core.card.access import NEVER, allowed
+from citycard.core.card.apps import initialise
 from citycard.core.card.apps.filing import put_record, record_misfit, record_named
-from citycard.core.card.atomic import Change, Memory
-from citycard.core.card.files import File, Kind, append_record
-from citycard.core.card.keyfile import TWIN, Key, KeyType, tac_key
+from citycard.core.card.apps.initialise import TICKET, purse_meant
+from citycard.core.card.atomic import Change
+from citycard.core.card.body import BODY, ED, EP, NO_CAP, NO_LOAD_LOG, NO_MAC, SECOND, Body, read_body
+from citycard.core.card.files import Kind, append_record
+from citycard.core.card.keyfile import Key
 from citycard.core.card.state import Answer, Chip, Entry, Pending, Staged, Table, Traits
-from citycard.core.crypto import MAC_SIZE, SM4_SUITE, same
+from citycard.core.crypto import same
 from citycard.core.purse import (
-    ATC_MAX,
     BALANCE_MAX,
     Txn,
-    load_mac1,
     load_mac2,
     load_tac,
-    load_variable,
-    overdraft_mac1,
     overdraft_mac2,
     overdraft_tac,
     purchase_mac1,
@@ -43,186 +37,11 @@ from citycard.core.purse import (
 )
 
 STAGED_MAX: Final = 4  # T-Union stages two; the journal has room for four of any size
-BODY: Final = struct.Struct(">iHHIIBxH4s4s4x")
-STARTED: Final = struct.Struct(">BI6s")  # key index, amount, terminal
-NO_CAP: Final = 0x7E00_0000  # of a purse created without one: with any limit its balance fits 31 bits
-NO_LOAD_LOG: Final = 0xFF  # in a purse's SM byte, which holds the SFI of its load log
-NO_MAC: Final = bytes(MAC_SIZE)
-ED, EP, SECOND = 1, 2, 3  # SFIs of the purses
-TICKET: Final = 0x10  # bit of P1 that means the second ticket
-LOAD, PURCHASE, CASH, COMPOSITE, OVERDRAFT, UNLOAD = range(6)  # P1 of INITIALIZE
-KEYS: Final = {
-    LOAD: KeyType.LOAD,
-    PURCHASE: KeyType.PURCHASE,
-    CASH: KeyType.PURCHASE,
-    COMPOSITE: KeyType.PURCHASE,
-    OVERDRAFT: KeyType.OVERDRAFT,
-    UNLOAD: KeyType.UNLOAD,
-}
-TXNS: Final = {
-    (LOAD, ED): Txn.ED_LOAD,
-    (PURCHASE, ED): Txn.ED_PURCHASE,
-    (CASH, ED): Txn.CASH,
-    (COMPOSITE, EP): Txn.COMPOSITE,
-    (OVERDRAFT, ED): Txn.OVERDRAFT,
-    (UNLOAD, ED): Txn.UNLOAD,
-    (LOAD, EP): Txn.EP_LOAD,
-    (PURCHASE, EP): Txn.EP_PURCHASE,
-    (OVERDRAFT, EP): Txn.OVERDRAFT,
-    (UNLOAD, EP): Txn.UNLOAD,
-}
+SECOND_BALANCE: Final = 6  # P1 of GET BALANCE from which on the second ticket is meant
 CREDITS: Final = frozenset({Txn.ED_LOAD, Txn.EP_LOAD})
 DEBITS: Final = frozenset({Txn.ED_PURCHASE, Txn.EP_PURCHASE, Txn.CASH, Txn.COMPOSITE})
-
-
-class Body(NamedTuple):
-    """The purse as it lies in its file: money, counters, and the proof of the last transaction."""
-
-    balance_fen: int  # owned; negative when overdrawn
-    online: int  # counter of loads and their like (联机交易序号): the serial the next one will have
-    offline: int  # counter of purchases (脱机交易序号)
-    cap_fen: int
-    overdraft_fen: int  # overdraft limit; 0 until overdraft is granted
-    proof_txn: int  # type of the last transaction, 0 before the first
-    proof_serial: int  # its counter plus one, as GET TRANSACTION PROVE asks for it
-    proof_mac: bytes
-    proof_tac: bytes
-
-    @property
-    def available_fen(self) -> int:
-        """What can be spent: the balance that commands tell."""
-        return self.balance_fen + self.overdraft_fen
-
-
-def new_body(cap_fen: int) -> Body:
-    """An empty purse with this cap."""
-    return Body(0, 0, 0, cap_fen, 0, 0, 0, NO_MAC, NO_MAC)
-
-
-def read_body(memory: Memory, purse: File) -> Body:
-    """The purse's body from the cells."""
-    return Body._make(memory.unpack(BODY, purse.body))
-
-
-def purse_meant(chip: Chip, sfi: int) -> File | SW:
-    """The purse with this SFI; 6985 where there is none at all, 6A86 where there is another."""
-    purses = chip.session.directory.purses
-    purse = purses.get(sfi)
-    if purse is None:
-        return SW.WRONG_P1P2 if purses else SW.CONDITIONS_OF_USE
-    return purse
-
-
-# INITIALIZE
-
-
-def initialise_load(chip: Chip, command: Command) -> Answer:
-    """INITIALIZE FOR LOAD: bal4, online ATC2, key version1, algorithm1, rand4, MAC1.
-
-    9403 no such key, 6982 use not allowed, 9402 counter at its end, 6A80 the load would exceed the cap.
-    """
-    opened = _open(chip, command)
-    if isinstance(opened, SW):
-        return opened
-    pending, body = opened
-    if body.online >= ATC_MAX:
-        return SW.COUNTER_AT_MAX
-    if body.balance_fen + pending.amount_fen > body.cap_fen:
-        return SW.WRONG_DATA
-    return _begun_online(chip, pending, body)
-
-
-def initialise_unload(chip: Chip, command: Command) -> Answer:
-    """INITIALIZE FOR UNLOAD (圈提), answered as for load; 9401 when more than the holder owns is asked."""
-    opened = _open(chip, command)
-    if isinstance(opened, SW):
-        return opened
-    pending, body = opened
-    if body.online >= ATC_MAX:
-        return SW.COUNTER_AT_MAX
-    if pending.amount_fen > body.balance_fen:
-        return SW.INSUFFICIENT_BALANCE
-    return _begun_online(chip, pending, body)
-
-
-def _begun_online(chip: Chip, pending: Pending, body: Body) -> bytes:
-    mac1 = load_mac1(body.available_fen, pending.amount_fen, pending.txn, pending.terminal)
-    key = pending.key
-    pending.session_key = key.suite.session_key(key.value, load_variable(pending.rand, body.online))
-    chip.session.pending = pending
-    head = u32(body.available_fen) + body.online.to_bytes(2, "big") + bytes((key.third, key.fourth))
-    return head + pending.rand + key.suite.session_mac(pending.session_key, mac1)
-
-
-def initialise_overdraft(chip: Chip, command: Command) -> Answer:
-    """INITIALIZE FOR UPDATE of the limit: bal4, online ATC2, limit3, version1, algorithm1, rand4, MAC1."""
-    opened = _open(chip, command)
-    if isinstance(opened, SW):
-        return opened
-    pending, body = opened
-    if body.online >= ATC_MAX:
-        return SW.COUNTER_AT_MAX
-    key = pending.key
-    pending.session_key = key.suite.session_key(key.value, load_variable(pending.rand, body.online))
-    chip.session.pending = pending
-    message = overdraft_mac1(body.available_fen, body.overdraft_fen, pending.terminal)
-    head = u32(body.available_fen) + body.online.to_bytes(2, "big") + u24(body.overdraft_fen)
-    mac1 = key.suite.session_mac(pending.session_key, message)
-    return head + bytes((key.third, key.fourth)) + pending.rand + mac1
-
-
-def initialise_purchase(chip: Chip, command: Command) -> Answer:
-    """INITIALIZE FOR PURCHASE: bal4, offline ATC2, overdraft3, key version1, algorithm1, rand4.
-
-    For cash (取现) and composite purchase (复合消费) too; the latter opens the CAPP cache.
-    9403 no such key, 6982 use not allowed, 9402 counter at its end, 9401 too little money.
-    """
-    opened = _open(chip, command)
-    if isinstance(opened, SW):
-        return opened
-    pending, body = opened
-    if body.offline >= ATC_MAX:
-        return SW.COUNTER_AT_MAX
-    if pending.amount_fen > body.available_fen:
-        return SW.INSUFFICIENT_BALANCE
-    chip.session.pending = pending
-    head = u32(body.available_fen) + body.offline.to_bytes(2, "big") + u24(body.overdraft_fen)
-    return head + bytes((pending.key.third, pending.key.fourth)) + pending.rand
-
-
-def _open(chip: Chip, command: Command) -> tuple[Pending, Body] | SW:
-    """What every INITIALIZE begins with: a purse, a key of the wanted type and index, its TAC key."""
-    directory = chip.session.directory
-    kind = command.p1 & 0x0F
-    purse = purse_meant(chip, SECOND if command.p1 & TICKET else command.p2)
-    if isinstance(purse, SW):
-        return purse
-    data = command.data
-    if kind == OVERDRAFT:
-        data = data[:1] + bytes(4) + data[1:]
-    index, amount_fen, terminal = STARTED.unpack(data)
-    key = _purse_key(chip, KEYS[kind], index)
-    if key is None:
-        return SW.KEY_INDEX_NOT_FOUND
-    tac = key if kind == UNLOAD else tac_key(directory, key.fourth)  # unload has no TAC
-    if tac is None:
-        return SW.KEY_NOT_FOUND
-    session = chip.session
-    if not (allowed(purse.read, session) and allowed(key.use, session) and allowed(tac.use, session)):
-        return SW.SECURITY_STATUS
-    txn = TXNS[kind, command.p2]
-    return Pending(txn, purse, amount_fen, terminal, chip.random(4), key, tac), read_body(chip.memory, purse)
-
-
-def _purse_key(chip: Chip, type_: int, index: int) -> Key | None:
-    """The key of a type and index; while SM4 is chosen on a dual-algorithm card, its twin if it has one."""
-    keys = chip.session.directory.keys
-    if chip.traits & Traits.DUAL_ALGORITHM and current_algorithm(chip) == SM4_SUITE.id:
-        return keys.get((type_, index | TWIN)) or keys.get((type_, index))
-    return keys.get((type_, index))
-
-
-# What follows INITIALIZE
+UNLOADS: Final = frozenset({Txn.UNLOAD})
+OVERDRAFTS: Final = frozenset({Txn.OVERDRAFT})
 
 
 def update_capp_cache(chip: Chip, command: Command) -> Answer:
@@ -346,10 +165,6 @@ def debit(chip: Chip, command: Command) -> Answer:
     return tac + mac2
 
 
-UNLOADS: Final = frozenset({Txn.UNLOAD})
-OVERDRAFTS: Final = frozenset({Txn.OVERDRAFT})
-
-
 def _counted(body: Body, pending: Pending, online: bool, **changes: int) -> Body:
     """The purse after a transaction: its counter moved on, its proof begun."""
     counter = body.online if online else body.offline
@@ -420,9 +235,6 @@ def get_balance(chip: Chip, command: Command) -> Answer:
     return u32(amounts[what % SECOND_BALANCE])
 
 
-SECOND_BALANCE: Final = 6
-
-
 def get_transaction_prove(chip: Chip, command: Command) -> Answer:
     """GET TRANSACTION PROVE: MAC and TAC of the last transaction when type P2 and serial fit, else 9406.
 
@@ -442,36 +254,27 @@ def get_transaction_prove(chip: Chip, command: Command) -> Answer:
     return SW.MAC_NOT_AVAILABLE
 
 
-_INITIALISE: Final = {
-    LOAD: Entry(initialise_load, lc=11, le=16),
-    PURCHASE: Entry(initialise_purchase, lc=11, le=15),
-    CASH: Entry(initialise_purchase, lc=11, le=15),
-    COMPOSITE: Entry(initialise_purchase, lc=11, le=15),
-    OVERDRAFT: Entry(initialise_overdraft, lc=7, le=19),
-    UNLOAD: Entry(initialise_unload, lc=11, le=16),
-}
 _BALANCE = Entry(get_balance, lc=0, le=4, blocked=True)
 _CREDIT, _DEBIT = Entry(credit, lc=11, le=4, continues=True), Entry(debit, lc=15, le=8, continues=True)
 _UNLOAD = Entry(unload, lc=11, le=4, continues=True)
 _OVERDRAFT = Entry(update_overdraft, lc=14, le=4, continues=True)
 
 COMMANDS: Final[Table] = {
-    0x8050: {kind << 8 | purse: _INITIALISE[kind] for kind, purse in TXNS}
-    | {(TICKET | kind) << 8 | EP: _INITIALISE[kind] for kind, purse in TXNS if purse == EP},
+    0x8050: {**initialise.COMMANDS},
     0x8052: {0x0000: _CREDIT, 0x0002: _CREDIT},
     0x8054: {0x0100: _DEBIT, 0x1100: _DEBIT, 0x0300: _UNLOAD, 0x1300: _UNLOAD},
     0x8058: {0x0000: _OVERDRAFT, 0x0002: _OVERDRAFT},
     0x80DC: Entry(update_capp_cache, continues=True),
-    0x805C: {p1 << 8 | purse: _BALANCE for p1 in (*range(5), *range(6, 11)) for purse in (ED, EP)},
+    0x805C: {p1 << 8 | purse: _BALANCE for p1 in range(5) for purse in (ED, EP)}
+    | {p1 << 8 | EP: _BALANCE for p1 in range(SECOND_BALANCE, SECOND_BALANCE + 5)},
     0x805A: Entry(get_transaction_prove, lc=2, le=8, blocked=True),
 }
 # Which of them only some cards know (facts 1.3, 1.4).
 REQUIRES: Final[dict[int, dict[int, int]]] = {
-    0x8050: {OVERDRAFT << 8 | EP: Traits.EP_CREDIT, UNLOAD << 8 | EP: Traits.EP_CREDIT}
-    | {(TICKET | kind) << 8 | EP: Traits.TWO_TICKETS for kind in KEYS},
+    0x8050: initialise.REQUIRES,
     0x8052: {0x0002: Traits.TWO_TICKETS},
     0x8054: {0x1100: Traits.TWO_TICKETS, 0x1300: Traits.TWO_TICKETS},
     0x8058: {0x0002: Traits.TWO_TICKETS},
     0x805C: {p1 << 8 | purse: Traits.BALANCES for p1 in range(1, 5) for purse in (ED, EP)}
-    | {p1 << 8 | purse: Traits.TWO_TICKETS for p1 in range(6, 11) for purse in (ED, EP)},
+    | {p1 << 8 | EP: Traits.TWO_TICKETS for p1 in range(SECOND_BALANCE, SECOND_BALANCE + 5)},
 }
