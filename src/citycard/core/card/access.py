@@ -31,7 +31,7 @@ def allowed(rights: int, session: Session) -> bool:
 
     While nobody guards a directory, everything in it is free.
     """
-    if session.free:
+    if rights == ALWAYS or session.free:
         return True
     highest, lowest = rights >> 4, rights & 0x0F
     if highest == 0 and lowest:
@@ -190,25 +190,20 @@ def readable(chip: Chip, command: Command, file: File) -> Key | SW | None:
 
     A command with CLA 04 carries a MAC and nothing else; the answer then gets one too (facts 1.7).
     """
-    if not allowed(file.read, chip.session):
+    session = chip.session
+    if file.read != ALWAYS and not allowed(file.read, session):
         return SW.SECURITY_STATUS
     if not command.cla & SECURED:
-        if command.data:
-            return SW.WRONG_LENGTH
-        if file.sm & READ_UNDER_MAC or chip.session.free:
-            return None
-        return SW.SM_MISSING
+        return None if file.sm & READ_UNDER_MAC or session.free else SW.SM_MISSING
     number = maintenance_id(chip, command, key_number(file.sm >> 2))
     data = verify_message(chip, command, KeyType.MAINTENANCE, number)
     if isinstance(data, SW):
         return data
-    return SW.WRONG_LENGTH if data else chip.session.directory.keys[KeyType.MAINTENANCE, number]
+    return SW.WRONG_LENGTH if data else session.directory.keys[KeyType.MAINTENANCE, number]
 
 
-def answered(chip: Chip, file: File, key: Key | None, data: bytes) -> bytes:
-    """The answer to a read: plain, or under a MAC (and enciphered when the file is) with the command's IV."""
-    if key is None:
-        return data
+def answered(chip: Chip, file: File, key: Key, data: bytes) -> bytes:
+    """The answer to a read under a MAC, enciphered when the file is, with the command's IV."""
     assert chip.session.challenge is not None
     if file.type & 0x40:
         data = enciphered(key, data)

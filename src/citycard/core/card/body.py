@@ -39,6 +39,18 @@ class Body(NamedTuple):
         """What can be spent: the balance that commands tell."""
         return self.balance_fen + self.overdraft_fen
 
+    def after_online(
+        self, txn: int, balance_fen: int, limit_fen: int, mac: bytes = NO_MAC, tac: bytes = NO_MAC
+    ) -> Body:
+        """The purse after a load, an unload or a change of its limit, with the proof of it."""
+        serial = self.online + 1
+        return Body(balance_fen, serial, self.offline, self.cap_fen, limit_fen, txn, serial, mac, tac)
+
+    def after_offline(self, txn: int, balance_fen: int, mac: bytes, tac: bytes) -> Body:
+        """The purse after a purchase, with the proof of it."""
+        serial = self.offline + 1
+        return Body(balance_fen, self.online, serial, self.cap_fen, self.overdraft_fen, txn, serial, mac, tac)
+
 
 def new_body(cap_fen: int) -> Body:
     """An empty purse with this cap."""

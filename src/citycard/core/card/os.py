@@ -189,15 +189,13 @@ def _find(chip: Chip, command: Command) -> Entry | int:
         return _unknown(chip.commands, command)
     if isinstance(entry, Entry):
         chosen: Entry | None = entry
-        sample = entry
     else:
         chosen = entry.get(command.p1 << 8 | command.p2)
-        sample = chosen or next(iter(entry.values()))
     directory = chip.session.directory
-    if directory is VOID and not sample.bare:
-        return SW.CONDITIONS_OF_USE
-    if directory.life != Life.ACTIVE and not sample.blocked:
-        return SW.NOT_SUPPORTED
+    if directory.life != Life.ACTIVE or directory is VOID:
+        sample = chosen or _sample(entry)
+        if not (sample.bare if directory is VOID else sample.blocked):
+            return SW.CONDITIONS_OF_USE if directory is VOID else SW.NOT_SUPPORTED
     if chosen is None:
         return SW.WRONG_P1P2
     size = len(command.data)
@@ -207,6 +205,11 @@ def _find(chip: Chip, command: Command) -> Entry | int:
     if le is not None and chosen.le is not None and le < SHORT_MAX and le != chosen.le:
         return 0x6C00 | chosen.le
     return chosen
+
+
+def _sample(entry: Entry | dict[int, Entry]) -> Entry:
+    """Any entry of a command whose P1 and P2 are wrong: what state it works in is the same for all."""
+    return entry if isinstance(entry, Entry) else next(iter(entry.values()))
 
 
 def _unknown(commands: Table, command: Command) -> SW:

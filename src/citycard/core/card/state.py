@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from citycard.core.apdu import Command, Response
 from citycard.core.card.atomic import Journal, Memory
@@ -38,13 +38,12 @@ class Traits:
     SM4: Final = 1024  # algorithm 01 is SM4 (T-Union), not DES by the key's length (FM1208) (2.4)
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """One record in the CAPP cache; number 0 appends."""
+class Found(NamedTuple):
+    """A record that a command means: its file, its number (0: one to append), its address and size."""
 
     file: File
     number: int
-    data: bytes
+    place: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -59,7 +58,7 @@ class Pending:
     key: Key
     tac: Key
     session_key: bytes = field(default=b"", repr=False)  # loads and their like: made for MAC1, used for MAC2
-    staged: list[Staged] = field(default_factory=list)
+    staged: list[tuple[Found, bytes]] = field(default_factory=list)  # the CAPP cache
 
 
 VOID: Final = Directory(-1, -1, 0, 0, 0, 0, 0xEF, 0xEF, 0, 0, b"")  # current while there is no MF

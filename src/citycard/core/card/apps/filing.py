@@ -24,12 +24,13 @@ from citycard.core.card.files import (
     record_place,
     well_formed,
 )
-from citycard.core.card.state import VOID, Answer, Chip, Entry, Table, Traits
+from citycard.core.card.state import VOID, Answer, Chip, Entry, Found, Table, Traits
 from citycard.core.tlv import tlv
 
 SFI_GIVEN: Final = 0x80  # P1 of READ and UPDATE BINARY: 100xxxxx
 BY_NUMBER, BY_IDENTIFIER, PREVIOUS = 4, 0, 3  # low bits of P2 of the record commands
 GET_RESPONSE: Final = 0xC0
+NOWHERE: Final = (0, 0)  # the place of a record that is still to be appended
 SECURED_MAX: Final = 239  # bytes that fit an answer under secure messaging: the card's buffer (facts 1)
 ISSUER_DATA_SIZE: Final = 30  # of a longer EF15 the FCI carries the first 30 bytes (facts 4.1)
 NO_VERSION: Final = (0x00, 0xFF)
@@ -163,7 +164,8 @@ def read_binary(chip: Chip, command: Command) -> Answer:
         wanted = min(size, wanted if key is None else SECURED_MAX)
     if wanted > size:
         return 0x6C00 | size
-    return answered(chip, file, key, chip.memory.read(file.body + offset, wanted))
+    data = chip.memory.read(file.body + offset, wanted)
+    return data if key is None else answered(chip, file, key, data)
 
 
 def update_binary(chip: Chip, command: Command) -> Answer:
@@ -208,8 +210,8 @@ def _binary_at(chip: Chip, command: Command) -> tuple[File, int] | SW:
 # Records
 
 
-def record_named(chip: Chip, p1: int, p2: int, appending: bool = False) -> tuple[File, int] | SW:
-    """The file and record number that P1 and P2 mean; number 0 appends.
+def record_named(chip: Chip, p1: int, p2: int, appending: bool = False) -> Found | SW:
+    """The record that P1 and P2 mean; number 0 appends.
 
     P2 is SFI * 8 + 4 with the record number in P1, SFI * 8 + 0 with the identifier of a variable record in
     P1, or, for writing, SFI * 8 + 0 or + 3 with P1 = 00 to append to a cyclic file. SFI 0 is the current
@@ -226,12 +228,11 @@ def record_named(chip: Chip, p1: int, p2: int, appending: bool = False) -> tuple
     elif how == BY_IDENTIFIER and file.kind == Kind.VARIABLE:
         number = record_identified(chip.memory, file, p1)
     elif appending and p1 == 0 and how in (BY_IDENTIFIER, PREVIOUS) and file.kind == Kind.CYCLIC:
-        return file, 0
+        return Found(file, 0, NOWHERE)
     else:
         return SW.WRONG_P1P2
-    if record_place(chip.memory, file, number) is None:
-        return SW.RECORD_NOT_FOUND
-    return file, number
+    place = record_place(chip.memory, file, number)
+    return SW.RECORD_NOT_FOUND if place is None else Found(file, number, place)
 
 
 def read_record(chip: Chip, command: Command) -> Answer:
@@ -239,23 +240,21 @@ def read_record(chip: Chip, command: Command) -> Answer:
     found = record_named(chip, command.p1, command.p2)
     if isinstance(found, SW):
         return found
-    file, number = found
+    file, _, (address, size) = found
     key = readable(chip, command, file)
     if isinstance(key, SW):
         return key
-    place = record_place(chip.memory, file, number)
-    assert place is not None
     chip.session.file = file
-    address, size = place
     if command.le is not None and command.le < SHORT_MAX and command.le != size:
         return 0x6C00 | size
-    return answered(chip, file, key, chip.memory.read(address, size))
+    data = chip.memory.read(address, size)
+    return data if key is None else answered(chip, file, key, data)
 
 
 def update_record(chip: Chip, command: Command) -> Answer:
     """UPDATE RECORD, in plain or under secure messaging; `P1 = 00` appends to a cyclic file."""
     found = record_named(chip, command.p1, command.p2, appending=True)
-    return found if isinstance(found, SW) else _write_record(chip, command, *found)
+    return found if isinstance(found, SW) else _write_record(chip, command, found)
 
 
 def append(chip: Chip, command: Command) -> Answer:
@@ -268,46 +267,42 @@ def append(chip: Chip, command: Command) -> Answer:
         return SW.FILE_NOT_FOUND if command.p2 else SW.NO_CURRENT_FILE
     if file.kind not in RECORD_KINDS:
         return SW.WRONG_FILE_TYPE
-    return _write_record(chip, command, file, 0)
+    return _write_record(chip, command, Found(file, 0, NOWHERE))
 
 
-def _write_record(chip: Chip, command: Command, file: File, number: int) -> Answer:
-    data = written_data(chip, command, file)
+def _write_record(chip: Chip, command: Command, found: Found) -> Answer:
+    data = written_data(chip, command, found.file)
     if isinstance(data, SW):
         return data
-    misfit = record_misfit(chip, file, number, data)
+    misfit = record_misfit(chip, found, data)
     if misfit is not None:
         return misfit
-    chip.session.file = file
+    chip.session.file = found.file
     change = Change(chip.memory)
-    if not put_record(change, file, number, data):
+    if not put_record(change, found, data):
         return SW.NO_SPACE
     chip.journal.commit(change)
     return b""
 
 
-def record_misfit(chip: Chip, file: File, number: int, data: bytes) -> SW | None:
+def record_misfit(chip: Chip, found: Found, data: bytes) -> SW | None:
     """Why these bytes cannot become that record: 6700 another length, 6A80 another tag or no record."""
+    file, number, (address, size) = found
     if file.kind != Kind.VARIABLE:
         return None if len(data) == file.length else SW.WRONG_LENGTH
     if number == 0:
         return None if well_formed(file, data) else SW.WRONG_DATA
-    place = record_place(chip.memory, file, number)
-    assert place is not None
-    address, size = place
     if len(data) != size:
         return SW.WRONG_LENGTH
     head = 4 if file.wide else 2  # tag and length: rewriting keeps them
     return None if data[:head] == chip.memory.read(address, head) else SW.WRONG_DATA
 
 
-def put_record(change: Change, file: File, number: int, data: bytes) -> bool:
+def put_record(change: Change, found: Found, data: bytes) -> bool:
     """Gather the write of a record that fits; number 0 appends; False when there is no room."""
-    if number == 0:
-        return append_record(change, file, data)
-    place = record_place(change.memory, file, number)
-    assert place is not None
-    change.write(place[0], data)
+    if found.number == 0:
+        return append_record(change, found.file, data)
+    change.write(found.place[0], data)
     return True
 
 

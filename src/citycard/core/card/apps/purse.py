@@ -16,10 +16,10 @@ from citycard.core.card.apps import initialise
 from citycard.core.card.apps.filing import put_record, record_misfit, record_named
 from citycard.core.card.apps.initialise import TICKET, purse_meant
 from citycard.core.card.atomic import Change
-from citycard.core.card.body import BODY, ED, EP, NO_CAP, NO_LOAD_LOG, NO_MAC, SECOND, Body, read_body
+from citycard.core.card.body import BODY, ED, EP, NO_CAP, NO_LOAD_LOG, SECOND, Body, read_body
 from citycard.core.card.files import Kind, append_record
 from citycard.core.card.keyfile import Key
-from citycard.core.card.state import Answer, Chip, Entry, Pending, Staged, Table, Traits
+from citycard.core.card.state import Answer, Chip, Entry, Pending, Table, Traits
 from citycard.core.crypto import same
 from citycard.core.purse import (
     BALANCE_MAX,
@@ -52,15 +52,14 @@ def update_capp_cache(chip: Chip, command: Command) -> Answer:
     found = record_named(chip, command.p1, command.p2, appending=True)
     if isinstance(found, SW):
         return found
-    file, number = found
-    if file.write == NEVER:
+    if found.file.write == NEVER:
         return SW.SECURITY_STATUS
-    misfit = record_misfit(chip, file, number, command.data)
+    misfit = record_misfit(chip, found, command.data)
     if misfit is not None:
         return misfit
     if len(pending.staged) >= STAGED_MAX:
         return SW.NO_SPACE
-    pending.staged.append(Staged(file, number, command.data))
+    pending.staged.append((found, command.data))
     return b""
 
 
@@ -82,13 +81,17 @@ def credit(chip: Chip, command: Command) -> Answer:
     if not same(pending.key.suite.session_mac(pending.session_key, expected), mac2):
         return SW.MAC_ERROR
     body = read_body(chip.memory, pending.purse)
-    after = _counted(body, pending, online=True, balance_fen=body.balance_fen + pending.amount_fen)
-    covered = load_tac(
-        after.available_fen, body.online, pending.amount_fen, pending.txn, pending.terminal, moment
-    )
+    balance_fen = body.balance_fen + pending.amount_fen
+    covered = _receipt(body, balance_fen, pending, moment)
     tac = pending.tac.suite.tac(pending.tac.value, covered)
-    _commit(chip, pending, body, after._replace(proof_tac=tac), moment)
+    _commit(chip, pending, body.after_online(pending.txn, balance_fen, body.overdraft_fen, tac=tac), moment)
     return tac
+
+
+def _receipt(body: Body, balance_fen: int, pending: Pending, moment: bytes) -> bytes:
+    """What TAC or MAC3 covers: the available balance after it, and the counter before it."""
+    available_fen = balance_fen + body.overdraft_fen
+    return load_tac(available_fen, body.online, pending.amount_fen, pending.txn, pending.terminal, moment)
 
 
 def unload(chip: Chip, command: Command) -> Answer:
@@ -102,12 +105,9 @@ def unload(chip: Chip, command: Command) -> Answer:
     if not same(suite.session_mac(pending.session_key, expected), mac2):
         return SW.MAC_ERROR
     body = read_body(chip.memory, pending.purse)
-    after = _counted(body, pending, online=True, balance_fen=body.balance_fen - pending.amount_fen)
-    covered = load_tac(
-        after.available_fen, body.online, pending.amount_fen, pending.txn, pending.terminal, moment
-    )
-    mac3 = suite.session_mac(pending.session_key, covered)
-    _commit(chip, pending, body, after._replace(proof_mac=mac3), moment)
+    balance_fen = body.balance_fen - pending.amount_fen
+    mac3 = suite.session_mac(pending.session_key, _receipt(body, balance_fen, pending, moment))
+    _commit(chip, pending, body.after_online(pending.txn, balance_fen, body.overdraft_fen, mac=mac3), moment)
     return mac3
 
 
@@ -129,10 +129,10 @@ def update_overdraft(chip: Chip, command: Command) -> Answer:
         return SW.INSUFFICIENT_BALANCE
     if body.cap_fen != NO_CAP and body.cap_fen + limit_fen > BALANCE_MAX:
         return SW.WRONG_DATA
-    after = _counted(body, pending, online=True, overdraft_fen=limit_fen)
-    covered = overdraft_tac(after.available_fen, body.online, limit_fen, pending.terminal, moment)
+    available_fen = body.balance_fen + limit_fen
+    covered = overdraft_tac(available_fen, body.online, limit_fen, pending.terminal, moment)
     tac = overdraft_tac_of(chip, pending.tac, covered)
-    _commit(chip, pending, body, after._replace(proof_tac=tac), moment)
+    _commit(chip, pending, body.after_online(pending.txn, body.balance_fen, limit_fen, tac=tac), moment)
     return tac
 
 
@@ -160,23 +160,9 @@ def debit(chip: Chip, command: Command) -> Answer:
     mac2 = suite.session_mac(session_key, purchase_mac2(amount_fen))
     covered = purchase_tac(amount_fen, pending.txn, terminal, terminal_txn, moment)
     tac = pending.tac.suite.tac(pending.tac.value, covered)
-    after = _counted(body, pending, online=False, balance_fen=body.balance_fen - amount_fen)
-    _commit(chip, pending, body, after._replace(proof_mac=mac2, proof_tac=tac), moment)
+    balance_fen = body.balance_fen - amount_fen
+    _commit(chip, pending, body.after_offline(pending.txn, balance_fen, mac2, tac), moment)
     return tac + mac2
-
-
-def _counted(body: Body, pending: Pending, online: bool, **changes: int) -> Body:
-    """The purse after a transaction: its counter moved on, its proof begun."""
-    counter = body.online if online else body.offline
-    moved = {"online": counter + 1} if online else {"offline": counter + 1}
-    return body._replace(
-        **changes,
-        **moved,
-        proof_txn=pending.txn,
-        proof_serial=counter + 1,
-        proof_mac=NO_MAC,
-        proof_tac=NO_MAC,
-    )
 
 
 def log_record(chip: Chip, pending: Pending, after: Body, moment: bytes) -> bytes:
@@ -186,10 +172,8 @@ def log_record(chip: Chip, pending: Pending, after: Body, moment: bytes) -> byte
     (facts 10.3): a trait. A change of the overdraft limit is logged with the new limit and no amount.
     """
     serial = after.proof_serial - (0 if chip.traits & Traits.LOG_SERIAL_AFTER else 1)
-    return (
-        serial.to_bytes(2, "big") + u24(after.overdraft_fen) + u32(pending.amount_fen)
-        + bytes((pending.txn,)) + pending.terminal + moment
-    )  # fmt: skip
+    head = serial.to_bytes(2, "big") + u24(after.overdraft_fen) + u32(pending.amount_fen)
+    return head + bytes((pending.txn,)) + pending.terminal + moment
 
 
 def _log_sfi(pending: Pending) -> int:
@@ -198,18 +182,18 @@ def _log_sfi(pending: Pending) -> int:
     return purse.log_sfi if purse.sm == NO_LOAD_LOG or pending.txn not in CREDITS else purse.sm
 
 
-def _commit(chip: Chip, pending: Pending, before: Body, after: Body, moment: bytes) -> None:
+def _commit(chip: Chip, pending: Pending, after: Body, moment: bytes) -> None:
     """All of a transaction in one change; the transaction is over."""
-    assert after.available_fen >= 0
-    assert after.balance_fen <= max(before.balance_fen, after.cap_fen)
+    assert -after.overdraft_fen <= after.balance_fen <= after.cap_fen
     chip.session.pending = None
     change = Change(chip.memory)
-    for staged in pending.staged:
-        put_record(change, staged.file, staged.number, staged.data)
+    for found, data in pending.staged:
+        put_record(change, found, data)
     log = chip.session.directory.files.get(_log_sfi(pending))
     if log is not None and log.kind == Kind.CYCLIC:
         entry = log_record(chip, pending, after, moment)
-        append_record(change, log, entry.ljust(log.length, b"\x00")[: log.length])
+        fitted = entry if len(entry) == log.length else entry.ljust(log.length, b"\x00")[: log.length]
+        append_record(change, log, fitted)
     change.write(pending.purse.body, BODY.pack(*after))
     chip.journal.commit(change)
 
