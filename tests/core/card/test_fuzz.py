@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citycard.core.apdu import SW, Command
 from citycard.core.card import Card
-from citycard.core.card.apps.purse import Body, read_body
+from citycard.core.card.body import Body, read_body
 from citycard.core.card.os import COMMANDS
 from citycard.core.crypto import SM4_SUITE, TRIPLE_DES
 from citycard.core.purse import Txn
 from tests.core.card.counter import SECRETS, SELECT, Counter, industry, personalised, transit
+from tests.core.card.watched import PROFILES, drive
 
 PERSONALISED = [personalised(TRIPLE_DES.id).card.image(), personalised(SM4_SUITE.id).card.image()]
 WORDS = frozenset(SW)
@@ -94,3 +96,52 @@ def test_any_bytes_get_a_status_word(image: bytes, steps: list[bytes | str]) -> 
         last = now
     card.power_on()
     assert Card.from_image(card.image(), Random(1).randbytes).power_on()
+
+
+# All kinds of card
+
+
+def story(*steps: bytes) -> bytes:
+    """The bytes that `drive` reads as these steps."""
+    return b"".join(steps)
+
+
+any_byte = st.integers(0, 255).map(lambda value: bytes((value,)))
+formed_step = st.tuples(
+    st.sampled_from([b"\x00", b"\x01", b"\x02"]),
+    any_byte,
+    st.sampled_from([0, 1, 2, 3, 5, 0x36, 0x3E, 0x81, 0x95, 0x96, 0x9E]).map(lambda p: bytes((p,)))
+    | any_byte,
+    st.sampled_from([0, 1, 2, 0x13, 0x17, 0xA8, 0xB8, 0xBC, 0xC0, 0xD4, 0xF0]).map(lambda p: bytes((p,)))
+    | any_byte,
+    st.binary(max_size=60).map(lambda data: bytes((len(data),)) + b"\x07" + data),
+).map(lambda step: story(step[0], step[1], step[2], step[3], step[4]))
+honest_step = st.tuples(any_byte, any_byte).map(lambda pair: b"\x04" + pair[0] + pair[1])
+secured_step = st.tuples(any_byte, any_byte, any_byte, any_byte, st.binary(max_size=60)).map(
+    lambda step: story(b"\x05", step[0], step[1], step[2], bytes((len(step[4]),)), step[3], step[4])
+)
+power_step = any_byte.map(lambda n: b"\x06" + n) | any_byte.map(lambda n: b"\x07" + n)
+any_story = st.tuples(
+    st.integers(0, len(PROFILES) - 1).map(lambda n: bytes((n,))),
+    st.lists(st.one_of(honest_step, formed_step, secured_step, power_step), max_size=12),
+).map(lambda parts: parts[0] + story(*parts[1]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=any_story | st.binary(max_size=300))
+def test_any_story_keeps_every_card_whole(data: bytes) -> None:
+    drive(data)
+
+
+def test_the_stories_reach_the_purse() -> None:
+    """What the watch is worth: an honest load is seen, and a card that forges money is caught."""
+    everything = 5
+    card = drive(bytes((everything,)) + b"\x04\x00\x00" + b"\x04\x03\x10" + b"\x04\x05\x01" + bytes(6))
+    assert card is not None
+    assert sorted(body.balance_fen for body in card.bodies.values()) == [0, 0, 0x100 - 0x10]
+    chip = card.card._chip
+    assert chip is not None
+    purse = next(d.purses[2] for d in chip.directories if d.purses)
+    card.card.memory.write(purse.body, (500).to_bytes(4, "big") + card.card.memory.read(purse.body + 4, 4))
+    with pytest.raises(AssertionError, match="money moved"):
+        card.process(b"\x00\x84\x00\x00\x04")

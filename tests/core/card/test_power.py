@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from citycard.core.card import CELL, Card, Memory, PowerLost
 from citycard.core.card.atomic import BODY_AT, HEAD, JOURNAL_AT, SPAN, Change, Journal
-from citycard.core.card.files import TABLE_AT
+from citycard.core.card.image import TABLE_AT
 from citycard.core.purse import Txn
 from tests.core.card.counter import (
     CONTROL,
@@ -306,6 +306,17 @@ def test_nothing_writes_past_the_fuse() -> None:
     memory.write(16, bytes(range(24)))
     assert seen == [16, 24, 32]
     assert memory.read(16, 24) == bytes(range(24))
+
+
+def test_a_body_that_points_outside_is_not_obeyed() -> None:
+    for spans in (SPAN.pack(4096, 8), SPAN.pack(2049, 8), SPAN.pack(2048, 16)):
+        memory = Memory(bytes(4096))
+        body = spans + b"overwrit"
+        memory.write(BODY_AT, body)
+        memory.write(JOURNAL_AT, HEAD.pack(len(body), crc32(body, crc32(len(body).to_bytes(4, "big")))))
+        assert not Journal(memory).recover()
+        assert memory.read(2048, 2048) == bytes(2048)
+        assert memory.read(JOURNAL_AT, CELL) == bytes(CELL)
 
 
 @pytest.mark.parametrize("claim", ["shorter", "longer", "length twice", "one bit"])

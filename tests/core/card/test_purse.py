@@ -10,8 +10,8 @@ import pytest
 from citycard.core import tunion
 from citycard.core.apdu import Command
 from citycard.core.card import PowerLost
-from citycard.core.card.apps.purse import BODY
 from citycard.core.card.atomic import Change
+from citycard.core.card.body import BODY
 from citycard.core.purse import ATC_MAX, Txn
 from tests.core.card.counter import (
     SELECT,

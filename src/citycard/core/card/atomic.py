@@ -42,11 +42,12 @@ def cells_up(size: int) -> int:
 class Memory:
     """The card's cells. `write` is the only way to change them, and the place where power can be cut."""
 
-    __slots__ = ("_cells", "fuse")
+    __slots__ = ("_cells", "fuse", "parsed")
 
     def __init__(self, image: bytes, fuse: Fuse | None = None) -> None:
         self._cells = bytearray(image)
         self.fuse = fuse
+        self.parsed: dict[int, tuple[int, list[tuple[int, int, int]]]] = {}  # see files.variable_records
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -137,15 +138,24 @@ class Journal:
         if length == 0 and checksum == 0:
             return False
         body = self._memory.read(BODY_AT, length) if 0 < length <= BODY_MAX else b""
-        armed = bool(body) and _checksum(body) == checksum
+        spans = self._spans(body) if body and _checksum(body) == checksum else []
+        for address, data in spans:
+            self._memory.write(address, data)
+        self._memory.write(JOURNAL_AT, DISARMED)
+        return bool(spans)
+
+    def _spans(self, body: bytes) -> list[tuple[int, bytes]]:
+        """The writes in a body; none when one of them is not on whole cells within the memory."""
+        spans: list[tuple[int, bytes]] = []
         at = 0
-        while armed and at < len(body):
+        while at + SPAN.size <= len(body):
             address, size = SPAN.unpack_from(body, at)
             at += SPAN.size
-            self._memory.write(address, body[at : at + size])
+            if address % CELL or size % CELL or at + size > len(body) or address + size > len(self._memory):
+                return []
+            spans.append((address, body[at : at + size]))
             at += size
-        self._memory.write(JOURNAL_AT, DISARMED)
-        return armed
+        return spans
 
 
 def _checksum(body: bytes) -> int:
