@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from citycard.core.crypto import Suite
+
 LOAD_TAIL: Final = b"\x80\x00"  # takes the place of the terminal serial in load session keys
 BALANCE_MAX: Final = 0xFFFFFF  # T-Union: cap + overdraft limit <= FFFFFF (facts 1.4)
 ATC_MAX: Final = 0xFFFF
@@ -36,6 +38,11 @@ LOADS: Final = frozenset({Txn.ED_LOAD, Txn.EP_LOAD})
 def u32(value: int) -> bytes:
     """Four bytes, most significant first."""
     return value.to_bytes(4, "big")
+
+
+def u24(value: int) -> bytes:
+    """Three bytes, most significant first: overdraft limits."""
+    return value.to_bytes(3, "big")
 
 
 def load_variable(rand: bytes, atc: int) -> bytes:
@@ -80,3 +87,24 @@ def purchase_mac2(amount_fen: int) -> bytes:
 def purchase_tac(amount_fen: int, txn: int, terminal: bytes, terminal_txn: int, moment: bytes) -> bytes:
     """Card's receipt of a purchase, for the issuer to verify at clearing."""
     return u32(amount_fen) + bytes((txn,)) + terminal + u32(terminal_txn) + moment
+
+
+def overdraft_mac1(balance_fen: int, limit_fen: int, terminal: bytes) -> bytes:
+    """Card to host: this much is on me and this is my overdraft limit."""
+    return u32(balance_fen) + u24(limit_fen) + bytes((Txn.OVERDRAFT,)) + terminal
+
+
+def overdraft_mac2(limit_fen: int, terminal: bytes, moment: bytes) -> bytes:
+    """Host to card: this is your new limit."""
+    return u24(limit_fen) + bytes((Txn.OVERDRAFT,)) + terminal + moment
+
+
+def overdraft_tac(balance_after_fen: int, atc: int, limit_fen: int, terminal: bytes, moment: bytes) -> bytes:
+    """Card's receipt of a new limit; the balance includes it, `atc` is the counter before its increment."""
+    head = u32(balance_after_fen) + atc.to_bytes(2, "big") + u24(limit_fen)
+    return head + bytes((Txn.OVERDRAFT,)) + terminal + moment
+
+
+def pin_mac(suite: Suite, key: bytes, pin: bytes) -> bytes:
+    """RELOAD PIN's MAC, over the PIN alone: a 16-byte DES key with its halves folded, IV 0 (facts 1.4)."""
+    return suite.session_mac(key, pin) if len(key) == suite.block else suite.tac(key, pin)

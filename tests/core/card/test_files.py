@@ -11,7 +11,8 @@ from citycard.core import tunion
 from citycard.core.apdu import Command
 from citycard.core.card import PROFILES, T_UNION, Card, Profile, blank_card
 from citycard.core.card.access import allowed
-from citycard.core.card.files import TABLE_AT, Kind
+from citycard.core.card.files import Kind
+from citycard.core.card.image import TABLE_AT
 from citycard.core.card.state import Session
 from citycard.core.problem import Problem
 from citycard.core.tlv import find
@@ -86,7 +87,7 @@ def test_select_tells_the_application_as_real_cards_do(counter: Counter) -> None
         ("00DC01D480" + "00" * 128, "6982"),
         ("00E200F030" + "00" * 48, "6982"),
         ("00E200C017" + "00" * 23, "6982"),
-        ("00E200D080" + "00" * 128, "6A84"),
+        ("00E200D080" + "00" * 128, "6982"),
         ("00E200A81E" + "00" * 30, "6981"),
         ("00E201F030" + "00" * 48, "6A86"),
         ("00", "6700"),
@@ -129,6 +130,8 @@ def test_a_mac_lets_write_and_so_does_the_control_key(counter: Counter) -> None:
     counter.ok(Command(0x00, 0xDC, 0x02, 0xF4, transit(3)))
     assert counter.records(tunion.SFI_TRANSIT) == [transit(2), transit(3)]
     assert counter.sw(Command(0x00, 0xDC, 0x03, 0xD4, industry(4, 8))) == "6A80"
+    assert counter.sw(Command(0x00, 0xE2, 0x00, 0xD0, industry(4, 8))) == "6A84"
+    assert counter.sw(Command(0x00, 0xE2, 0x00, 0xD0, bytes(3))) == "6A80"
     assert counter.sw("00E200C017" + "00" * 23) == "6982"  # the log is the purse's alone
     assert counter.sw("00D69700" + "0C" + "00" * 12) == "6A84"
     assert counter.sw("00D6970B" + "01" + "00") == "6B00"
@@ -221,9 +224,12 @@ def test_a_profile_holds_together(profile: Profile) -> None:
             assert 0 < file.length <= 255
             assert len(file.preset) in (0, file.count)
             assert file.kind != Kind.TRANSPARENT or file.count == 1
-        if directory.purse:
-            cyclic = {file.fid & 0x1F for file in directory.files if file.kind == Kind.CYCLIC}
-            assert directory.purse.log_sfi in cyclic
+        cyclic = {file.fid & 0x1F for file in directory.files if file.kind == Kind.CYCLIC}
+        for purse in directory.purses:
+            assert purse.log_sfi in cyclic
+            assert purse.load_log_sfi in {*cyclic, 0xFF}
+        if directory.files or directory.purses:
+            assert directory.key_room, "an application without a key file is free for everybody"
 
 
 def test_nothing_printed_shows_a_key(counter: Counter) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from citycard.core.card import CELL, Card, Memory, PowerLost
 from citycard.core.card.atomic import BODY_AT, HEAD, JOURNAL_AT, SPAN, Change, Journal
-from citycard.core.card.files import TABLE_AT
+from citycard.core.card.image import TABLE_AT
 from citycard.core.purse import Txn
 from tests.core.card.counter import (
     CONTROL,

@@ -9,6 +9,7 @@ import pytest
 
 from citycard.core.apdu import Command
 from citycard.core.card import T_UNION, Card, PowerLost, blank_card
+from citycard.core.card.image import TABLE_AT
 from citycard.core.crypto import SM4_SUITE, pad80
 from citycard.core.purse import Txn
 from tests.core.card.counter import CONTROL, MAINTENANCE, PURCHASE, SELECT, TRANSPORT, Counter, personalised
@@ -66,7 +67,8 @@ def test_the_published_write_key_sequence() -> None:
         (0x3F, 1, "3EF0020100" + "11" * 16, "6A80"),  # P1 says another type
         (0x01, 2, "3EF0020107" + "11" * 16, "6A80"),  # no such algorithm
         (0x01, 2, "3EF0020101" + "11" * 8, "6A80"),  # SM4 keys have 16 bytes
-        (0x01, 2, "31F0020100" + "11" * 16, "6A80"),  # no such type here
+        (0x01, 2, "31F0020100" + "11" * 16, "9000"),
+        (0x01, 2, "35F0020100" + "11" * 16, "6A80"),  # no such type here
         (0x01, 2, "39F0020440" + "11" * 16, "6A80"),  # no try from the start
         (0x01, 2, "39F0020434" + "11" * 16, "6A80"),  # more tries than there are
         (0x01, 2, "3EF002", "6A80"),
@@ -120,7 +122,7 @@ def test_write_key_asks_for_challenge_mac_and_whole_blocks(counter: Counter) -> 
 def test_the_transport_key_is_gone_after_personalisation(counter: Counter) -> None:
     record = bytes.fromhex("3EF0020100") + PURCHASE
     assert f"{counter.write_key(0x01, 2, record, TRANSPORT).sw:04X}" == "6988"
-    assert TRANSPORT not in counter.card.image()[3000:]
+    assert counter.card.image()[TABLE_AT:].count(TRANSPORT) == 1  # the MF's, which stays
 
 
 # Challenges and tries

@@ -1,85 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The factory: lays a profile out in cells and loads the transport key, so that personalisation can begin."""
+"""The factory: lays a profile out in cells, with the transport key or with all its keys and contents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from citycard.core.card.access import ALWAYS, CONTROL_STATE, NEVER
-from citycard.core.card.apps.purse import BODY, NO_MAC, Body
-from citycard.core.card.atomic import CELL, Memory
-from citycard.core.card.files import (
-    ENTRY_SIZE,
-    TABLE_AT,
-    Directory,
-    File,
-    Kind,
-    directory_entry,
-    entry_of,
-    image_head,
-)
-from citycard.core.card.keyfile import SLOT_SIZE, KeyType, slot_bytes
+from citycard.core.card.apps.purse import BODY, new_body
+from citycard.core.card.atomic import Memory
+from citycard.core.card.files import COUNT, MF_SLOT, PLAIN_WHEN_FF, Area, File, Kind
+from citycard.core.card.image import TRANSPORT_CODE, UID_SIZE, Builder
+from citycard.core.card.keyfile import KeyType, key_record
 from citycard.core.card.os import Card
-from citycard.core.card.profiles import DirectorySpec, FileSpec, Profile
-from citycard.core.crypto import KEY_SIZE, SUITES, TRIPLE_DES
+from citycard.core.card.spec import DirectorySpec, FileSpec, KeySpec, Profile, PurseSpec
+from citycard.core.card.state import Traits
+from citycard.core.crypto import KEY_SIZE, SUITES
 
+Keys = Callable[[DirectorySpec, KeySpec], bytes | None]  # the value of a key; None: it is not loaded
+Contents = Mapping[tuple[int, int], bytes]  # what transparent files hold, by directory and file identifier
 TRANSPORT_TRIES = 0xFF  # fifteen of fifteen: a wrong transport key at the line must not cost the card at once
-UID_SIZE = 7
+TRANSPORT = KeySpec(
+    "transport", KeyType.CONTROL, 0, change=ALWAYS, follows=CONTROL_STATE, tries=TRANSPORT_TRIES
+)
 
 
 def blank_card(
-    profile: Profile, transport_key: bytes, random: Callable[[int], bytes], algorithm: int = TRIPLE_DES.id
+    profile: Profile, transport_key: bytes, random: Callable[[int], bytes], algorithm: int | None = None
 ) -> Card:
     """A card as it comes from the factory: all files there, empty; no key but the transport key.
 
     The transport key (16 bytes) is control key 39 id 00 of every directory that can hold keys; its suite
-    and that of the maintenance key is `algorithm` (00 3DES, 01 SM4). The card has no power yet.
+    and that of the maintenance key is `algorithm` (00 3DES, 01 SM4), by default the profile's. The card has
+    no power yet. A profile without directories gives a card without MF, as `raw_card`.
     """
+    algorithm = profile.algorithm if algorithm is None else algorithm
     if len(transport_key) != KEY_SIZE or algorithm not in SUITES:
         raise ValueError(f"a transport key has {KEY_SIZE} bytes, an algorithm is one of {sorted(SUITES)}")
-    table, bodies = _lay_out(profile, transport_key, algorithm)
-    size = TABLE_AT + len(table) + len(bodies)
-    head = image_head(table, size, random(UID_SIZE))
-    return Card(Memory(head.ljust(TABLE_AT, b"\x00") + table + bodies), random)
+    line = _Line(profile, algorithm)
+    line.lay_out(lambda spec: key_record(0, TRANSPORT.head, transport_key), {})
+    return line.card(random)
 
 
-def _lay_out(profile: Profile, transport_key: bytes, algorithm: int) -> tuple[bytes, bytes]:
-    """The table and the bodies of an image, which follow one another."""
-    entries = sum(1 + len(d.files) + (d.keys > 0) + (d.purse is not None) for d in profile.directories)
-    at = TABLE_AT + entries * ENTRY_SIZE
-    table, bodies = b"", b""
-    for index, spec in enumerate(profile.directories):
-        directory = Directory(
-            spec.fid, index, algorithm, spec.fci_version, spec.fci_fid, spec.name, at + len(bodies)
-        )
-        table += directory_entry(directory)
-        bodies += bytes(CELL)
-        for declared, content in _contents(spec, transport_key):
-            file = _file(declared, index, at + len(bodies), spec.purse.log_sfi if spec.purse else 0)
-            table += entry_of(file)
-            bodies += content.ljust(file.size, b"\x00")
-    return table, bodies
+def made_card(
+    profile: Profile,
+    keys: Keys,
+    contents: Contents,
+    random: Callable[[int], bytes],
+    algorithm: int | None = None,
+) -> Card:
+    """A card with its keys and contents, as `script.script` would make it out of a blank one."""
+    line = _Line(profile, profile.algorithm if algorithm is None else algorithm)
+    line.lay_out(lambda spec: _key_records(spec, keys), contents)
+    return line.card(random)
 
 
-def _contents(spec: DirectorySpec, transport_key: bytes) -> list[tuple[FileSpec, bytes]]:
-    """All files of a directory with what the factory writes into them."""
-    contents: list[tuple[FileSpec, bytes]] = []
-    if spec.keys:
-        head = bytes((KeyType.CONTROL, ALWAYS, ALWAYS, CONTROL_STATE, TRANSPORT_TRIES))
-        keys = FileSpec(0x0000, Kind.KEYS, SLOT_SIZE, spec.keys, read=NEVER, write=NEVER, protected=NEVER)
-        contents.append((keys, slot_bytes(0, head, transport_key)))
-    if spec.purse:
-        body = Body(0, 0, 0, spec.purse.cap_fen, 0, 0, 0, NO_MAC, NO_MAC)
-        never = FileSpec(spec.purse.fid, Kind.PURSE, BODY.size, read=NEVER, write=NEVER, protected=NEVER)
-        contents.append((never, BODY.pack(*body)))
-    for file in spec.files:
-        contents.append((file, b"".join(record.ljust(file.length, b"\x00") for record in file.preset)))
-    return contents
+def raw_card(
+    profile: Profile, random: Callable[[int], bytes], transport_code: bytes = TRANSPORT_CODE
+) -> Card:
+    """A card of a profile's size and traits without any file: whoever has the transport code makes its MF."""
+    line = _Line(profile, profile.algorithm)
+    line.lay_out(lambda spec: b"", {})
+    size = line.builder.at - Builder(profile.slots).at
+    image = Builder(profile.slots).image(
+        size + profile.spare_bytes, profile.traits, random(UID_SIZE), transport_code
+    )
+    return Card(Memory(image), random)
 
 
-def _file(spec: FileSpec, directory: int, body: int, log_sfi: int) -> File:
-    assert not spec.preset or spec.length % CELL == 0  # preset records lie side by side
+def _key_records(spec: DirectorySpec, keys: Keys) -> bytes:
+    records = b""
+    for key in spec.keys:
+        value = keys(spec, key)
+        if value is not None:
+            records += key_record(key.id, key.head, value)
+    return records
+
+
+class _Line:
+    """One card in the making: directories from the top, what lies below one before its own files."""
+
+    def __init__(self, profile: Profile, algorithm: int) -> None:
+        self.profile = profile
+        self.algorithm = algorithm
+        self.builder = Builder(profile.slots)
+        self.slot = 0
+
+    def card(self, random: Callable[[int], bytes]) -> Card:
+        profile = self.profile
+        image = self.builder.image(profile.spare_bytes, profile.traits, random(UID_SIZE))
+        return Card(Memory(image), random)
+
+    def lay_out(self, keys: Callable[[DirectorySpec], bytes], contents: Contents) -> None:
+        if self.profile.directories:
+            self._directory(self.profile.directories[0], MF_SLOT, keys, contents)
+        for area in self.profile.areas:
+            self.builder.add(Area(self._next(), area.aid, area.size, self.builder.at), area.content)
+
+    def _next(self) -> int:
+        self.slot += 1
+        return self.slot - 1
+
+    def _directory(
+        self, spec: DirectorySpec, parent: int, keys: Callable[[DirectorySpec], bytes], contents: Contents
+    ) -> None:
+        builder, slot = self.builder, self._next()
+        builder.add(spec.directory(slot, parent, builder.at, self.algorithm))
+        for lower in self.profile.below(spec):
+            self._directory(lower, slot, keys, contents)
+        if spec.key_room:
+            builder.add(spec.key_file(self._next(), slot, builder.at), keys(spec))
+        for purse in spec.purses:
+            builder.add(_purse(purse, self._next(), slot, builder.at), BODY.pack(*new_body(purse.cap_fen)))
+        wide = bool(self.profile.traits & Traits.WIDE_RECORDS)
+        for file in spec.files:
+            content = contents.get((spec.fid, file.fid), b"") or _presets(file)
+            builder.add(file.file(self._next(), slot, builder.at, wide), content)
+
+
+def _purse(spec: PurseSpec, slot: int, parent: int, body: int) -> File:
     return File(
-        spec.fid, spec.kind, directory, spec.count, spec.length, spec.read, spec.write, spec.protected,
-        spec.options, spec.identifier, log_sfi, body,
+        slot, Kind.PURSE, parent, spec.fid, Kind.PURSE, 1, BODY.size, body, spec.use, NEVER, PLAIN_WHEN_FF,
+        spec.load_log_sfi, spec.log_sfi, False,
     )  # fmt: skip
+
+
+def _presets(spec: FileSpec) -> bytes:
+    """A file's content as the factory leaves it: its records, and how many they are."""
+    if not spec.preset:
+        return b""
+    if spec.kind == Kind.TRANSPARENT:
+        return spec.preset[0]
+    records = b"".join(spec.preset)
+    if spec.kind == Kind.VARIABLE:
+        return COUNT.pack(len(records)) + records
+    assert spec.kind == Kind.FIXED  # a cyclic file starts empty
+    stride = -(-spec.length // 8) * 8
+    return COUNT.pack(len(spec.preset)) + b"".join(record.ljust(stride, b"\x00") for record in spec.preset)

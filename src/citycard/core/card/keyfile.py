@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Key slots: each key by type and identifier, with its rights, version, algorithm or tries left.
+"""The key file: each key by type and identifier, with its rights, version, algorithm or tries left.
 
-A slot is 24 bytes: type, id, use right, change right, two parameters, length, 00, key. The parameters are
-version and algorithm id for purse and TAC keys, following state (or FF) and error counter for the
-administrative ones, as in WRITE KEY (card facts 3.2).
+Records follow one another: type, id, use right, change right, two parameters, length, 00, then the key on
+whole cells; so a key costs its length plus 8, as on FMCOS. The parameters are version and algorithm id for
+purse, TAC and cipher keys, following state (or FF) and error counter for the administrative ones, as in
+WRITE KEY (card facts 3.1, 3.2). The type keeps its two top bits: they say how the key may be replaced.
 """
 
 from __future__ import annotations
@@ -12,37 +13,49 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from citycard.core.card.atomic import Change, Memory
-from citycard.core.card.files import Directory, File
-from citycard.core.crypto import KEY_SIZE, SUITES, Suite
+from citycard.core.card.atomic import Change, Memory, cells_up
+from citycard.core.card.files import Directory
+from citycard.core.crypto import SUITES, TRIPLE_DES, Suite
 
-SLOT_SIZE: Final = 24
-FREE: Final = 0x00  # type byte of a slot that holds no key
+HEAD_SIZE: Final = 8
 COUNTER_OFFSET: Final = 5
-KEY_OFFSET: Final = 8
-TYPE_MASK: Final = 0x3F  # the top bits of a type byte say how it may be updated
+TYPE_MASK: Final = 0x3F  # the top bits of a type byte say how it may be replaced
+PIN_SIZES: Final = range(2, 9)
+PIN_SIZE: Final = 8  # a stored PIN, padded FF
+TWIN: Final = 0x10  # on dual-algorithm cards key 10 + n is the SM4 twin of administrative key n
 
 
 class KeyType(IntEnum):
-    """Key types (FMCOS, facts 2.1)."""
+    """Key types (FMCOS, facts 2.1, 3.2)."""
 
+    ENCRYPT = 0x30
+    DECRYPT = 0x31
+    MAC = 0x32
     TAC = 0x34
     MAINTENANCE = 0x36
+    PIN_UNBLOCK = 0x37
+    PIN_RELOAD = 0x38
     CONTROL = 0x39
+    PIN = 0x3A
+    OVERDRAFT = 0x3C
+    UNLOAD = 0x3D
     PURCHASE = 0x3E
     LOAD = 0x3F
 
 
-VERSIONED: Final = frozenset({KeyType.TAC, KeyType.PURCHASE, KeyType.LOAD})
+COUNTED: Final = frozenset(
+    {KeyType.MAINTENANCE, KeyType.PIN_UNBLOCK, KeyType.PIN_RELOAD, KeyType.CONTROL, KeyType.PIN}
+)
+VERSIONED: Final = frozenset(KeyType) - COUNTED
 TYPES: Final = frozenset(KeyType)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A loaded key as it stands in its slot; its value is never printed."""
+    """A loaded key as it stands in its record; its value is never printed."""
 
     address: int
-    type: int
+    type: int  # with the bits that say how it may be replaced
     id: int
     use: int
     change: int
@@ -57,52 +70,44 @@ class Key:
         return self.fourth & 0x0F == 0
 
 
-def load_key(memory: Memory, directory: Directory, type_: int, id_: int) -> Key | None:
-    """The key of this type and identifier, or None."""
-    address = directory.keys.get((type_, id_))
-    if address is None:
-        return None
-    raw = memory.read(address, SLOT_SIZE)
-    algorithm = raw[5] if type_ in VERSIONED else directory.algorithm
-    kind, number, use, change, third, fourth, size = raw[:7]
-    value = raw[KEY_OFFSET : KEY_OFFSET + size]
-    return Key(address, kind, number, use, change, third, fourth, value, SUITES[algorithm])
+def administrative_suite(directory: Directory, id_: int) -> Suite:
+    """The suite of a key that names none itself: its directory's, or SM4 for a twin (our assumption)."""
+    return SUITES[1 if id_ & TWIN else directory.algorithm]
 
 
-def tac_key(memory: Memory, directory: Directory, algorithm: int) -> Key | None:
+def tac_key(directory: Directory, algorithm: int) -> Key | None:
     """The TAC key that goes with a purse key: the first of the same algorithm."""
-    for type_, id_ in directory.keys:
-        if type_ == KeyType.TAC:
-            key = load_key(memory, directory, type_, id_)
-            if key is not None and key.fourth == algorithm:
-                return key
+    for (type_, _), key in directory.keys.items():
+        if type_ == KeyType.TAC and key.fourth == algorithm:
+            return key
     return None
 
 
-def slot_bytes(id_: int, head: bytes, value: bytes) -> bytes:
-    """A slot's content from WRITE KEY's five head bytes (type, use, change, two parameters) and the key."""
-    parameters = bytes((head[0] & TYPE_MASK, id_, *head[1:5], len(value), 0))
-    return parameters + value.ljust(KEY_SIZE, b"\x00")
+def key_record(id_: int, head: bytes, value: bytes) -> bytes:
+    """A key's record from WRITE KEY's five head bytes (type, use, change, two parameters) and the key."""
+    parameters = bytes((head[0], id_, *head[1:5], len(value), 0))
+    return parameters + value.ljust(cells_up(len(value)), b"\x00")
 
 
-def free_slot(memory: Memory, key_file: File) -> int | None:
-    """Address of a slot without a key, or None when the key file is full."""
-    for index in range(key_file.count):
-        if memory.read(key_file.slot(index), 1)[0] == FREE:
-            return key_file.slot(index)
-    return None
-
-
-def index_keys(memory: Memory, directory: Directory) -> None:
-    """Rebuild the directory's index of loaded keys from the cells."""
+def index_keys(memory: Memory, directory: Directory) -> int:
+    """Read the directory's keys from the cells; how many bytes of its key file are taken."""
     directory.keys.clear()
     if directory.key_file is None:
-        return
-    for index in range(directory.key_file.count):
-        address = directory.key_file.slot(index)
-        type_, id_ = memory.read(address, 2)
-        if type_ != FREE:
-            directory.keys[type_, id_] = address
+        return 0
+    raw = memory.read(directory.key_file.body, directory.key_file.size)
+    at = 0
+    while at + HEAD_SIZE <= len(raw) and raw[at]:
+        type_, id_, use, change, third, fourth, size = raw[at : at + 7]
+        masked = type_ & TYPE_MASK
+        value = raw[at + HEAD_SIZE : at + HEAD_SIZE + size]
+        if masked in VERSIONED:
+            suite = SUITES.get(fourth, TRIPLE_DES)
+        else:
+            suite = administrative_suite(directory, id_)
+        address = directory.key_file.body + at
+        directory.keys[masked, id_] = Key(address, type_, id_, use, change, third, fourth, value, suite)
+        at += HEAD_SIZE + cells_up(size)
+    return at
 
 
 def set_tries(change: Change, key: Key, left: int) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SELECT, and reading and writing of files and records (card facts 1.1).
+"""SELECT, GET RESPONSE, and reading and writing of files and records (card facts 1.1, 1.7).
 
-Writing in plain needs the file's write right. Writing with CLA 04 carries a MAC under the maintenance key
-(36) and needs the file's protected right instead.
+With CLA 04 a command carries a MAC under the maintenance key (36), and a read is answered with one; a file
+may want that, and enciphering, by its type and its SM byte (facts 3.1, 3.2).
 """
 
 from __future__ import annotations
@@ -10,76 +10,128 @@ from __future__ import annotations
 from typing import Final
 
 from citycard.core.apdu import SHORT_MAX, SW, Command, Response
-from citycard.core.card.access import NEVER, allowed, verify_message
+from citycard.core.card.access import answered, readable, written_data
 from citycard.core.card.atomic import Change
 from citycard.core.card.files import (
-    MF_FID,
+    MF_SLOT,
     RECORD_KINDS,
     Directory,
     File,
     Kind,
     Life,
     append_record,
-    record_address,
     record_identified,
-    records_present,
+    record_place,
+    well_formed,
 )
-from citycard.core.card.state import Answer, Chip, Entry, Table
+from citycard.core.card.state import VOID, Answer, Chip, Entry, Table, Traits
 from citycard.core.tlv import tlv
 
-SECURED: Final = 0x04  # CLA of a command that carries a MAC
 SFI_GIVEN: Final = 0x80  # P1 of READ and UPDATE BINARY: 100xxxxx
 BY_NUMBER, BY_IDENTIFIER, PREVIOUS = 4, 0, 3  # low bits of P2 of the record commands
-TAG_SIZE: Final = 2  # leading bytes of a variable record that rewriting must keep
+GET_RESPONSE: Final = 0xC0
+SECURED_MAX: Final = 239  # bytes that fit an answer under secure messaging: the card's buffer (facts 1)
+ISSUER_DATA_SIZE: Final = 30  # of a longer EF15 the FCI carries the first 30 bytes (facts 4.1)
+NO_VERSION: Final = (0x00, 0xFF)
 
 
 # SELECT
 
 
 def select_fid(chip: Chip, command: Command) -> Answer:
-    """SELECT by file identifier: a file of the current directory, an application, or the MF."""
+    """SELECT by file identifier: a file of the current directory, or a directory near it.
+
+    Near are, in this order, its children, itself and its siblings, its parent, the MF.
+    """
     fid = int.from_bytes(command.data, "big")
-    file = chip.session.directory.files.get(fid & 0x1F)
-    if file is not None and file.fid == fid:
+    current = chip.session.directory
+    file = current.files.get(fid & 0x1F)
+    if file is not None and file.fid == fid and chip.session.applet is None:
         chip.session.file = file
         return b""
-    for directory in chip.directories:
-        if directory.fid == fid:
-            return _enter(chip, directory)
+    near = (current.slot, current.parent, MF_SLOT)
+    for parent in near:
+        for directory in chip.directories:
+            if directory.fid == fid and (directory.parent == parent or directory.slot == parent):
+                return enter(chip, directory)
     return SW.FILE_NOT_FOUND
 
 
 def select_name(chip: Chip, command: Command) -> Answer:
-    """SELECT by name, whole or its beginning; P2 = 02 asks for the next application that fits."""
+    """SELECT by name, whole or its beginning; P2 = 02 asks for the next directory that fits."""
     name = command.data
-    if not 1 <= len(name) <= 16:
+    if not name:
+        return _enter_applet(chip, command, name)
+    if len(name) > 16:
         return SW.WRONG_LENGTH
-    fitting = [d for d in chip.directories if d.name.startswith(name)]
-    if command.p2 == 0x02:
-        fitting = [d for d in fitting if d.index > chip.session.directory.index]
-    return _enter(chip, fitting[0]) if fitting else SW.FILE_NOT_FOUND
+    after = chip.session.directory.slot if command.p2 == 0x02 else -1
+    for directory in chip.directories:
+        if directory.slot > after and directory.name.startswith(name):
+            return enter(chip, directory)
+    return _enter_applet(chip, command, name)
 
 
-def _enter(chip: Chip, directory: Directory) -> Answer:
-    """Make a directory current; 6283 with the FCI when blocked for now, 9303 when for ever (T-Union)."""
-    life = directory.life(chip.memory)
-    if life == Life.DEAD:
-        return SW.PERMANENTLY_BLOCKED
+def _enter_applet(chip: Chip, command: Command, name: bytes) -> Answer:
+    for aid, applet in chip.applets.items():
+        if aid.startswith(name) and aid in chip.areas and command.p2 == 0:
+            _forget(chip, chip.root)
+            chip.session.applet = applet
+            return applet.select(chip, command)
+    return SW.FILE_NOT_FOUND if name else SW.WRONG_LENGTH
+
+
+def enter(chip: Chip, directory: Directory) -> Answer:
+    """Make a directory current and answer its FCI; how a blocked one answers is a trait (facts 1.4)."""
+    told = chip.traits & Traits.BLOCK_TOLD
+    if directory.life == Life.DEAD:
+        return SW.PERMANENTLY_BLOCKED if told else SW.NOT_SUPPORTED
+    _forget(chip, directory)
+    if directory.slot == MF_SLOT:
+        chip.session.mf_state = 0
+    if directory.life == Life.BLOCKED:
+        return Response(fci(chip, directory), SW.FILE_INVALID) if told else SW.NOT_SUPPORTED
+    return fci(chip, directory)
+
+
+def _forget(chip: Chip, directory: Directory) -> None:
+    """Stand in a directory with nothing proven in it: what was granted elsewhere does not follow."""
     session = chip.session
     session.directory, session.file, session.state = directory, None, 0
-    if directory.fid == MF_FID:
-        session.mf_state = 0
-    fci = _fci(chip, directory)
-    return Response(fci, SW.FILE_INVALID) if life == Life.BLOCKED else fci
+    session.free = unguarded(directory)
+    session.applet = session.applet_state = session.pending = None
 
 
-def _fci(chip: Chip, directory: Directory) -> bytes:
-    """`6F{84 name, A5{9F08 version, 9F0C issuer data}}`, the issuer data read from its file (facts 4.2)."""
-    inner = tlv(0x9F08, bytes((directory.version,))) if directory.version else b""
-    file = directory.files.get(directory.fci_fid & 0x1F)
-    if file is not None:
-        inner += tlv(0x9F0C, chip.memory.read(file.body, file.length))
+def unguarded(directory: Directory) -> bool:
+    """Whether everything in a directory is free, having no key file (facts 3.1)."""
+    return directory is not VOID and directory.key_file is None
+
+
+def fci(chip: Chip, directory: Directory) -> bytes:
+    """`6F{84 name, A5{9F08 version, 9F0C issuer data | 88 SFI of the DIR file}}` (facts 1.1, 4.2)."""
+    inner = b"" if directory.version in NO_VERSION else tlv(0x9F08, bytes((directory.version,)))
+    sfi = directory.app_file & 0x1F
+    file = directory.files.get(sfi)
+    if directory.app_file & 0x80:
+        if file is not None and file.kind == Kind.TRANSPARENT:
+            inner += tlv(0x9F0C, chip.memory.read(file.body, min(file.length, ISSUER_DATA_SIZE)))
+    elif sfi and directory.app_file != 0xFF:
+        inner += tlv(0x88, bytes((sfi,)))
     return tlv(0x6F, tlv(0x84, directory.name) + tlv(0xA5, inner))
+
+
+def get_response(chip: Chip, command: Command) -> Answer:
+    """What waits for it (T=0): so many bytes as asked; 61xx while more wait, 6Cxx when there are fewer."""
+    waiting = chip.session.response
+    if not waiting:
+        return SW.CONDITIONS_OF_USE
+    wanted = min(command.le or SHORT_MAX, SHORT_MAX)
+    if wanted == SHORT_MAX:
+        wanted = min(len(waiting), SHORT_MAX)
+    if wanted > len(waiting):
+        return 0x6C00 | len(waiting)
+    part, rest = waiting[:wanted], waiting[wanted:]
+    chip.session.response = rest
+    return Response(part, 0x6100 | (len(rest) & 0xFF)) if rest else part
 
 
 # Transparent files
@@ -91,28 +143,29 @@ def read_binary(chip: Chip, command: Command) -> Answer:
     if isinstance(found, SW):
         return found
     file, offset = found
-    if not allowed(file.read, chip.session):
-        return SW.SECURITY_STATUS
+    key = readable(chip, command, file)
+    if isinstance(key, SW):
+        return key
     size = file.length - offset
     if size <= 0:
         return SW.WRONG_OFFSET
     wanted = command.le
     if wanted is None or wanted == SHORT_MAX:
-        wanted = min(size, SHORT_MAX)
+        wanted = min(size, SHORT_MAX if key is None else SECURED_MAX)
     elif wanted > SHORT_MAX:
-        wanted = min(size, wanted)
+        wanted = min(size, wanted if key is None else SECURED_MAX)
     if wanted > size:
         return 0x6C00 | size
-    return chip.memory.read(file.body + offset, wanted)
+    return answered(chip, file, key, chip.memory.read(file.body + offset, wanted))
 
 
 def update_binary(chip: Chip, command: Command) -> Answer:
-    """UPDATE BINARY, in plain or with a MAC."""
+    """UPDATE BINARY, in plain or under secure messaging."""
     found = _binary_at(chip, command)
     if isinstance(found, SW):
         return found
     file, offset = found
-    data = writable_data(chip, command, file)
+    data = written_data(chip, command, file)
     if isinstance(data, SW):
         return data
     if not data:
@@ -145,24 +198,15 @@ def _binary_at(chip: Chip, command: Command) -> tuple[File, int] | SW:
     return file, offset
 
 
-def writable_data(chip: Chip, command: Command, file: File) -> bytes | SW:
-    """What a command may write to a file: its data, freed of the MAC, or why it may not."""
-    if command.cla == SECURED:
-        if file.protected == NEVER or not allowed(file.protected, chip.session):
-            return SW.SECURITY_STATUS
-        return verify_message(chip, command)
-    return command.data if allowed(file.write, chip.session) else SW.SECURITY_STATUS
-
-
 # Records
 
 
 def record_named(chip: Chip, p1: int, p2: int, appending: bool = False) -> tuple[File, int] | SW:
-    """The file and record number that P1 and P2 mean; number 0 appends to a cyclic file.
+    """The file and record number that P1 and P2 mean; number 0 appends.
 
     P2 is SFI * 8 + 4 with the record number in P1, SFI * 8 + 0 with the identifier of a variable record in
     P1, or, for writing, SFI * 8 + 0 or + 3 with P1 = 00 to append to a cyclic file. SFI 0 is the current
-    file. Identifier of a T-Union industry record: the second byte of its tag, so 2701 is 01.
+    file.
     """
     file = chip.session.directory.files.get(p2 >> 3) if p2 >> 3 else chip.session.file
     if file is None:
@@ -178,7 +222,7 @@ def record_named(chip: Chip, p1: int, p2: int, appending: bool = False) -> tuple
         return file, 0
     else:
         return SW.WRONG_P1P2
-    if not 1 <= number <= records_present(chip.memory, file):
+    if record_place(chip.memory, file, number) is None:
         return SW.RECORD_NOT_FOUND
     return file, number
 
@@ -189,34 +233,39 @@ def read_record(chip: Chip, command: Command) -> Answer:
     if isinstance(found, SW):
         return found
     file, number = found
-    if not allowed(file.read, chip.session):
-        return SW.SECURITY_STATUS
+    key = readable(chip, command, file)
+    if isinstance(key, SW):
+        return key
+    place = record_place(chip.memory, file, number)
+    assert place is not None
     chip.session.file = file
-    if command.le is not None and command.le < SHORT_MAX and command.le != file.length:
-        return 0x6C00 | file.length
-    return chip.memory.read(record_address(chip.memory, file, number), file.length)
+    address, size = place
+    if command.le is not None and command.le < SHORT_MAX and command.le != size:
+        return 0x6C00 | size
+    return answered(chip, file, key, chip.memory.read(address, size))
 
 
 def update_record(chip: Chip, command: Command) -> Answer:
-    """UPDATE RECORD, in plain or with a MAC; `P1 = 00` appends to a cyclic file."""
+    """UPDATE RECORD, in plain or under secure messaging; `P1 = 00` appends to a cyclic file."""
     found = record_named(chip, command.p1, command.p2, appending=True)
     return found if isinstance(found, SW) else _write_record(chip, command, *found)
 
 
 def append(chip: Chip, command: Command) -> Answer:
-    """APPEND RECORD to a cyclic file; the others are full from the start (6A84)."""
-    if command.p1 or command.p2 & 0x07:
+    """APPEND RECORD: over the oldest of a cyclic file, behind the last of the others while there is room."""
+    suites = 2 if chip.traits & Traits.DUAL_ALGORITHM else 1  # P1 names the MAC's (facts 1.4)
+    if command.p1 >= suites or command.p2 & 0x07:
         return SW.WRONG_P1P2
     file = chip.session.directory.files.get(command.p2 >> 3) if command.p2 else chip.session.file
     if file is None:
         return SW.FILE_NOT_FOUND if command.p2 else SW.NO_CURRENT_FILE
-    if file.kind != Kind.CYCLIC:
-        return SW.NO_SPACE if file.kind in RECORD_KINDS else SW.WRONG_FILE_TYPE
+    if file.kind not in RECORD_KINDS:
+        return SW.WRONG_FILE_TYPE
     return _write_record(chip, command, file, 0)
 
 
 def _write_record(chip: Chip, command: Command, file: File, number: int) -> Answer:
-    data = writable_data(chip, command, file)
+    data = written_data(chip, command, file)
     if isinstance(data, SW):
         return data
     misfit = record_misfit(chip, file, number, data)
@@ -224,39 +273,51 @@ def _write_record(chip: Chip, command: Command, file: File, number: int) -> Answ
         return misfit
     chip.session.file = file
     change = Change(chip.memory)
-    put_record(change, file, number, data)
+    if not put_record(change, file, number, data):
+        return SW.NO_SPACE
     chip.journal.commit(change)
     return b""
 
 
 def record_misfit(chip: Chip, file: File, number: int, data: bytes) -> SW | None:
-    """Why these bytes cannot become that record: 6700 another length, 6A80 another tag."""
-    if len(data) != file.length:
-        return SW.WRONG_LENGTH
-    if file.kind == Kind.VARIABLE:
-        stored = chip.memory.read(record_address(chip.memory, file, number), TAG_SIZE)
-        if data[:TAG_SIZE] != stored:
-            return SW.WRONG_DATA
-    return None
-
-
-def put_record(change: Change, file: File, number: int, data: bytes) -> None:
-    """Gather the write of a record that fits; number 0 appends."""
+    """Why these bytes cannot become that record: 6700 another length, 6A80 another tag or no record."""
+    if file.kind != Kind.VARIABLE:
+        return None if len(data) == file.length else SW.WRONG_LENGTH
     if number == 0:
-        append_record(change, file, data)
-    else:
-        change.write(record_address(change.memory, file, number), data)
+        return None if well_formed(file, data) else SW.WRONG_DATA
+    place = record_place(chip.memory, file, number)
+    assert place is not None
+    address, size = place
+    if len(data) != size:
+        return SW.WRONG_LENGTH
+    head = 4 if file.wide else 2  # tag and length: rewriting keeps them
+    return None if data[:head] == chip.memory.read(address, head) else SW.WRONG_DATA
 
 
-_READ_BINARY = Entry(read_binary, lc=0, blocked=True)
-_READ_RECORD = Entry(read_record, lc=0, blocked=True)
+def put_record(change: Change, file: File, number: int, data: bytes) -> bool:
+    """Gather the write of a record that fits; number 0 appends; False when there is no room."""
+    if number == 0:
+        return append_record(change, file, data)
+    place = record_place(change.memory, file, number)
+    assert place is not None
+    change.write(place[0], data)
+    return True
+
+
 _UPDATE_BINARY, _UPDATE_RECORD, _APPEND_RECORD = Entry(update_binary), Entry(update_record), Entry(append)
-_BY_NAME = Entry(select_name, blocked=True)
+_BY_NAME = Entry(select_name, blocked=True, bare=True)
 
 COMMANDS: Final[Table] = {
-    0x00A4: {0x0000: Entry(select_fid, lc=2, blocked=True), 0x0400: _BY_NAME, 0x0402: _BY_NAME},
-    0x00B0: _READ_BINARY,
-    0x00B2: _READ_RECORD,
+    0x00A4: {
+        0x0000: Entry(select_fid, lc=2, blocked=True, bare=True),
+        0x0400: _BY_NAME,
+        0x0402: _BY_NAME,
+    },
+    0x00C0: {0x0000: Entry(get_response, lc=0, continues=True, blocked=True)},
+    0x00B0: Entry(read_binary, lc=0, blocked=True),
+    0x04B0: Entry(read_binary, blocked=True),
+    0x00B2: Entry(read_record, lc=0, blocked=True),
+    0x04B2: Entry(read_record, blocked=True),
     0x00D6: _UPDATE_BINARY,
     0x04D6: _UPDATE_BINARY,
     0x00D0: _UPDATE_BINARY,
