@@ -163,7 +163,7 @@ def _forward(desk: Desk, target: bytes, command: Command, *, last: bool) -> Answ
 
 def _take(desk: Desk, data: bytes, *, as_dgi: bool) -> Answer:
     """All objects of the gathered data, or none."""
-    objects = _groups(data) if as_dgi else _objects(data)
+    objects = groups(data) if as_dgi else _objects(data)
     if not objects:
         return SW.WRONG_DATA
     state = desk.state
@@ -192,7 +192,7 @@ def _objects(data: bytes) -> list[tuple[int, bytes]]:
         return []
 
 
-def _groups(data: bytes) -> list[tuple[int, bytes]]:
+def groups(data: bytes) -> list[tuple[int, bytes]]:
     """Data grouping identifiers: 0070 holds TLVs, any other is the tag of what it holds."""
     found: list[tuple[int, bytes]] = []
     at = 0

@@ -10,9 +10,9 @@
 Key A debits, key B loads. The chip has no journal, so every change is made in this order: state (what is
 going to happen, into the older of its two blocks), balance, backup, log. The balance block, when it is a
 whole value block, is the truth; when it is torn, the backup is. Sector keys are diversified by UID, sector
-and key; MACs cover the UID, so that copied blocks prove nothing on another card. The layout is citycard's own:
-cities' M1 layouts are not published. Integers are most significant byte first, value blocks as the chip
-has them.
+and key; MACs cover the UID, so that copied blocks prove nothing on another card. The layout is citycard's
+own, for cities' M1 layouts are not published. Integers are most significant byte first, value blocks as the
+chip has them.
 """
 
 from __future__ import annotations
