@@ -184,6 +184,43 @@ def test_a_card_torn_at_any_write_has_paid_once_or_not_at_all(left: str | bytes,
     assert set(outcomes) == {False, True}
 
 
+@pytest.mark.parametrize("left", ["half", b"garbage!"])
+def test_two_tears_one_after_the_other_cost_nothing(left: str | bytes) -> None:
+    """The second terminal mends before it begins: the backup must not be older than one transaction."""
+    image = issued(1_000).image()
+    for first in range(8):
+        for second in range(8):
+            card = ClassicCard.from_image(image)
+            balances = {1_000}
+            for cut in (first, second):
+                card.power_on()
+                card.memory.fuse = Cutter(cut, left)
+                try:
+                    run(card, dialogue.debit(KEYS, order(100, at=NOON + timedelta(seconds=cut))))
+                except PowerLost:
+                    card.memory.fuse = None
+                card.power_on()
+                balances = {b for known in balances for b in (known, known - 100)}
+                found = view_of(card).balance_fen
+                assert found in balances
+                balances = {found}
+            assert isinstance(run(card, dialogue.debit(KEYS, order(100))), M1Receipt)
+
+
+def test_a_torn_debit_does_not_take_another_terminal_s_for_its_own() -> None:
+    card = issued(1_000)
+    card.memory.fuse = Cutter(0, b"garbage!")  # in the state record: its counter will be used again
+    kept: list[M1Receipt] = []
+    with pytest.raises(PowerLost):
+        run(card, dialogue.debit(KEYS, order(200, terminal=1), kept.append))
+    card.memory.fuse = None
+    card.power_on()
+    other = run(card, dialogue.debit(KEYS, order(200, terminal=2)))
+    assert (other.counter, other.after_fen) == (kept[0].counter, kept[0].after_fen)
+    assert run(card, dialogue.recover(KEYS, order(200, terminal=1), kept[0])) is False
+    assert run(card, dialogue.recover(KEYS, order(200, terminal=2), other)) is True
+
+
 LEFT = st.sampled_from(["old", "new", "half", "blank"]) | st.binary(min_size=8, max_size=8)
 
 
