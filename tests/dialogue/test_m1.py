@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import settings
@@ -13,51 +12,24 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from citycard.core.card import PowerLost
 from citycard.core.dialogue import m1 as dialogue
-from citycard.core.dialogue.exchange import Refused, converse
-from citycard.core.dialogue.m1 import M1Order, M1Receipt, M1View
+from citycard.core.dialogue.exchange import Refused
+from citycard.core.dialogue.m1 import M1Order, M1Receipt, MarkFields
 from citycard.core.purse import Txn
 from citycard.core.storage import ClassicCard, m1
-from citycard.keys import MemoryVault, StorageSam
-
-ISSUER = bytes.fromhex("01011000FFFFFFFF")
-PAN = "03105170070104791381"
-UID = bytes.fromhex("DEADBEEF")
-NOON = datetime(2026, 3, 2, 12)
-ROOT = bytes.fromhex("5354304752454B455954455354303132")  # a test key
-
-
-def sam(key: bytes = ROOT) -> StorageSam:
-    vault = MemoryVault(clock=lambda: NOON)
-    vault.import_key("storage", 0, 1, key)
-    return StorageSam(vault, ISSUER)
-
-
-KEYS = sam()
-
-
-def issued(balance_fen: int = 0, uid: bytes = UID) -> ClassicCard:
-    card = ClassicCard.blank(uid)
-    card.power_on()
-    view = run(
-        card,
-        dialogue.issue(KEYS, pan=PAN, issuer=ISSUER, valid_until=date(2030, 12, 31), balance_fen=balance_fen),
-    )
-    assert isinstance(view, M1View)
-    return card
-
-
-def run(card: ClassicCard, conversation):
-    return converse(conversation, {"card": card.process})
-
-
-def order(amount_fen: int, txn: Txn = Txn.EP_PURCHASE, at: datetime = NOON, terminal: int = 1) -> M1Order:
-    return M1Order(txn, amount_fen, terminal.to_bytes(6, "big"), at)
-
-
-def view_of(card: ClassicCard) -> M1View:
-    view = run(card, dialogue.read_purse(KEYS))
-    assert isinstance(view, M1View), view
-    return view
+from tests.dialogue.storage_cast import (
+    ISSUER,
+    KEYS,
+    NOON,
+    PAN,
+    ROOT,
+    UID,
+    Cutter,
+    issued,
+    order,
+    run,
+    sam,
+    view_of,
+)
 
 
 def test_a_card_is_issued_loaded_debited_and_read() -> None:
@@ -89,7 +61,7 @@ def test_what_is_refused() -> None:
     assert refused(dialogue.load(KEYS, order(m1.BALANCE_MAX_FEN, Txn.EP_LOAD))) == "PURSE_CAP"
     assert refused(dialogue.read_purse(sam(ROOT[::-1]))) == "UNKNOWN_CARD"
     assert card.image() == before
-    run(card, dialogue.set_mark(KEYS, view_of(card), m1.Mark.FROZEN, b"12345678", 100))
+    run(card, dialogue.set_mark(KEYS, UID, MarkFields(m1.Mark.FROZEN, 0, b"123456", 100)))
     assert refused(dialogue.debit(KEYS, order(1))) == "CARD_BLOCKED"
     assert refused(dialogue.load(KEYS, order(1, Txn.EP_LOAD))) == "CARD_BLOCKED"
 
@@ -138,23 +110,6 @@ def test_issuing_again_after_a_cut_between_two_blocks(cut: int) -> None:
 
 
 # Cuts of power
-
-
-@dataclass
-class Cutter:
-    """A fuse that blows at the n-th cell write."""
-
-    cut: int
-    left: bytes | str
-    writes: int = 0
-
-    def __call__(self, address: int, old: bytes, new: bytes) -> bytes | None:
-        self.writes += 1
-        if self.writes - 1 != self.cut:
-            return None
-        if isinstance(self.left, bytes):
-            return self.left
-        return {"old": old, "new": new, "half": new[:4] + old[4:], "blank": b"\xff" * 8}[self.left]
 
 
 @pytest.mark.parametrize("left", ["old", "new", "half", "blank", b"garbage!"])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from citycard.core.apdu import Command
 from citycard.core.calendar import bcd_datetime
@@ -33,7 +33,7 @@ from citycard.core.storage.classic import (
     trailer_of,
     value_block,
 )
-from citycard.core.storage.m1 import M1Keys, Mark, State
+from citycard.core.storage.m1 import M1Keys, State
 
 EPOCH: Final = datetime(2000, 1, 1)
 SLOT: Final = 0  # the reader's place for the key in use
@@ -130,6 +130,15 @@ class M1Receipt:
     mac: bytes
 
 
+class MarkFields(NamedTuple):
+    """The migration mark: a `Mark`, the counter when it was frozen, the migration's id, what is promised."""
+
+    mark: int
+    counter: int
+    migration: bytes
+    amount_fen: int
+
+
 @dataclass(frozen=True, slots=True)
 class M1View:
     """What an M1 card says. `balance_fen` is the truth even when a write was torn; then `torn` is set."""
@@ -140,9 +149,7 @@ class M1View:
     main_fen: int | None  # None: the block is torn
     backup_fen: int | None
     states: tuple[State, ...]  # newest first
-    mark: int = 0
-    migration: bytes = b""
-    promised_fen: int = 0
+    marked: MarkFields | None = None  # on its way to another card, or there already
 
     @property
     def pan(self) -> str:
@@ -249,7 +256,8 @@ def read_purse(keys: M1Keys, party: str = CARD) -> Dialogue[M1View | Refused]:
     truth = main or backup
     if truth is None or not 0 <= truth[0] <= m1.BALANCE_MAX_FEN:
         return Refused(Refusal.CARD_FAULT, party, "READ 8")
-    mark = m1.opened(keys, uid, m1.MARK, raw[m1.MARK_BLOCK]) or {}
+    mark = m1.opened(keys, uid, m1.MARK, raw[m1.MARK_BLOCK])
+    fields = [mark[name] for name in MarkFields._fields] if mark else None
     states = m1.newest(keys, uid, {block: raw[block] for block in m1.STATE_BLOCKS})
     return M1View(
         uid,
@@ -258,9 +266,7 @@ def read_purse(keys: M1Keys, party: str = CARD) -> Dialogue[M1View | Refused]:
         main[0] if main else None,
         backup[0] if backup else None,
         tuple(states),
-        mark.get("mark", 0),
-        mark.get("migration", b""),
-        mark.get("amount_fen", 0),
+        MarkFields(*fields) if fields else None,
     )
 
 
@@ -285,7 +291,7 @@ def debit(
     view = yield from read_purse(keys)
     if isinstance(view, Refused):
         return view
-    if view.mark:
+    if view.marked:
         return Refused(Refusal.CARD_BLOCKED, CARD, "READ 10")
     return (yield from move(Sectors(keys, view.uid), view, order, remember))
 
@@ -298,7 +304,7 @@ def load(
     view = yield from read_purse(keys)
     if isinstance(view, Refused):
         return view
-    if view.mark:
+    if view.marked:
         return Refused(Refusal.CARD_BLOCKED, CARD, "READ 10")
     return (yield from move(Sectors(keys, view.uid, access.B), view, order, remember))
 
@@ -383,9 +389,7 @@ def read_log(keys: M1Keys) -> Dialogue[list[dict[str, Any]] | Refused]:
     return sorted(rows, key=lambda row: -row["counter"])
 
 
-def set_mark(
-    keys: M1Keys, view: M1View, mark: Mark, migration: bytes, amount_fen: int, party: str = CARD
-) -> Dialogue[Refused | None]:
+def set_mark(keys: M1Keys, uid: bytes, mark: MarkFields, party: str = CARD) -> Dialogue[Refused | None]:
     """Write the migration mark (key B)."""
-    raw = m1.sealed(keys, view.uid, m1.MARK, mark=mark, migration=migration, amount_fen=amount_fen)
-    return (yield from Sectors(keys, view.uid, access.B, party).write(m1.MARK_BLOCK, raw))
+    raw = m1.sealed(keys, uid, m1.MARK, **mark._asdict())
+    return (yield from Sectors(keys, uid, access.B, party).write(m1.MARK_BLOCK, raw))

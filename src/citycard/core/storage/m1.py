@@ -40,7 +40,7 @@ LAYOUT_VERSION: Final = 1
 BALANCE_MAX_FEN: Final = 100_000  # 1,000 yuan, the customary limit of a purse without a known holder
 COUNTER_MAX: Final = 0xFFFF
 MAC_SIZE: Final = 4
-MIGRATION_ID_SIZE: Final = 8
+MIGRATION_ID_SIZE: Final = 6
 
 INFO: Final = Layout(
     "public data (blocks 4 and 5)",
@@ -105,6 +105,7 @@ MARK: Final = Layout(
     "citycard M1 layout 1",
     (
         Field("mark", 1),
+        Field("counter", 2, note="of the newest transaction when the card was frozen"),
         Field("migration", MIGRATION_ID_SIZE, "raw"),
         Field("amount_fen", 3),
         Field("mac", MAC_SIZE, "raw", note="over the UID and all before it"),
