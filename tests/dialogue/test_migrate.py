@@ -259,6 +259,26 @@ def test_either_card_torn_at_every_write_and_run_again(card: str, left: str | by
     assert torn >= 10
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("life", ["travels", "loads"])
+def test_killed_at_every_exchange_and_the_new_card_is_used_before_it_comes_again(
+    where: str, life: str
+) -> None:
+    """The card's proof of the load is gone then; its log has it, or its counter tells that it never was."""
+    for number in range(exchanges()):
+        table = desk()
+        assert table.tap(number, where) is None
+        table.balances()
+        if life == "loads":
+            table.new.load(10)
+        opened = table.new.ok(table.new.init_purchase(10))
+        table.new.ok(table.new.debit(10, opened, Txn.EP_PURCHASE))
+        table.tap()
+        spent = 10 if life == "travels" else 0
+        assert table.balances() == (0, CPU_FEN + SUM_FEN - spent, False)
+        assert table.office.due_fen == 0
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     kills=st.lists(
