@@ -111,7 +111,8 @@ class Office:
             load.terminal,
             MOMENT,
         )
-        assert tac in (TRIPLE_DES.tac(TAC, covered), bytes(4))
+        if tac not in (TRIPLE_DES.tac(TAC, covered), bytes(4)):
+            return Refusal.NOT_PROVEN
         if load.status == "pending":
             load.status = "posted"
             self.due_fen -= case.amount_fen

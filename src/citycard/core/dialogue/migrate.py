@@ -123,7 +123,10 @@ class MigrationHost(Protocol):
         ...
 
     def credited(self, case: Case, load_id: str, tac: bytes) -> Refusal | None:
-        """The new card has the sum; a TAC of zeros when only its log still tells so."""
+        """The new card has the sum; a TAC of zeros when only its log still tells so.
+
+        NOT_PROVEN: the TAC is not that load's.
+        """
         ...
 
     def absent(self, case: Case, load_id: str, counter: int) -> Refusal | None:
@@ -267,7 +270,10 @@ def _prove(host: MigrationHost, case: Case, before: ProveFirst) -> Dialogue[Refu
     if isinstance(found, Refused):
         return found
     if found.fate is Fate.PROVEN:
-        return _told(host.credited(case, before.load_id, found.tac), "CREDITED")
+        refusal = host.credited(case, before.load_id, found.tac)
+        if refusal is not Refusal.NOT_PROVEN:
+            return _told(refusal, "CREDITED")
+        # The proof is of another load, to which the card gave the same counter: the log will tell.
     opened = yield from open_load(0, before.terminal)  # tells the counter; nothing is loaded
     if isinstance(opened, Refused):
         return opened
