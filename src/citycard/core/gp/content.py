@@ -37,7 +37,7 @@ def install(desk: Desk, command: Command) -> Answer:
     if command.p2 or command.p1 not in (0x04, 0x08, 0x0C, 0x10, 0x20):
         known = command.p1 & FOR_LOAD or command.p1 == 0x40
         return SW.NOT_SUPPORTED if known and not command.p2 else SW.WRONG_P1P2
-    parts = counted(command.data, 6)
+    parts = counted(command.data, 6) or counted(command.data + b"\x00", 6)  # some tools leave out "no token"
     if parts is None:
         return SW.WRONG_DATA
     if command.p1 == PERSONALISATION:
