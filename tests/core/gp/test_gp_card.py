@@ -15,7 +15,8 @@ from citycard.core.gp.card import CITY_LOAD_FILE, GpCard, gp_card
 from citycard.core.gp.client import Subset
 from citycard.core.gp.keys import AES, KeySet
 from citycard.core.gp.state import ISD_AID, SSD_LOAD_FILE, SSD_MODULE
-from tests.core.card.counter import TRANSPORT, Counter
+from citycard.core.purse import Txn
+from tests.core.card.counter import KEYS, PUBLIC, TRANSPORT, Counter
 
 KEY_SETS = {0x30: KeySet.single(b"an-aes-test-key!", AES), 0x20: KeySet.single(b"a-3des-test-key!")}
 HOST = b"12345678"
@@ -86,6 +87,31 @@ def test_a_purse_is_personalised_through_the_domain_all_or_nothing(counter: Coun
     counter.select()
     assert counter.ok("00B0950000") == public
     assert counter.ok("00B0970000") == kind
+
+
+@pytest.mark.parametrize("version", [0x30, 0x20])
+def test_the_purse_s_keys_come_through_the_domain_and_the_purse_then_works(
+    counter: Counter, version: int
+) -> None:
+    """What an over-the-air manager does: the whole application, under the domain's keys alone."""
+    make = client.with_keys(KEY_SETS[version])
+    dialogue = client.open_channel(make, host=HOST, level=0x03, version=version)
+    session = converse(dialogue, {"card": counter.card.process})
+    assert isinstance(session, client.GpSession)
+    data = b"\x00\x15\x1e" + PUBLIC
+    for type_, id_, head, value in KEYS:
+        record = bytes((id_, type_)) + bytes.fromhex(head) + session.channel.encrypt_key(value)
+        data += bytes((0x80, type_, len(record))) + record
+    unfit = data[:-1] + b"x" + bytes((0x80, 0x3E, 1)) + b"!"
+    refused = run(counter, client.personalise_application(session, tunion.AID_PURSE, unfit))
+    assert isinstance(refused, Refused) and refused.sw == 0x6A80
+    assert run(counter, client.personalise_application(session, tunion.AID_PURSE, data)) is None
+    counter.select()
+    counter.load(5_000)
+    opened = counter.ok(counter.init_purchase(1_200))
+    counter.ok(counter.debit(1_200, opened, Txn.EP_PURCHASE))
+    assert counter.balance() == 3_800
+    counter.ok(counter.secured("04D69500", PUBLIC))
 
 
 def test_supplementary_domains_are_found_beside_directories(counter: Counter) -> None:

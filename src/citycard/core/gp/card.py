@@ -15,55 +15,21 @@ from typing import Final
 from citycard.core.apdu import SW, Command
 from citycard.core.card.applet import Applet
 from citycard.core.card.apps.filing import COMMANDS as FILING
-from citycard.core.card.atomic import CELL, Change, Memory
+from citycard.core.card.atomic import CELL, Memory
 from citycard.core.card.factory import blank_card
-from citycard.core.card.files import Kind as FileKind
 from citycard.core.card.image import check_head, parse
 from citycard.core.card.os import Card, command_table
 from citycard.core.card.spec import AreaSpec, Profile
 from citycard.core.card.state import Answer, Chip, Entry, Table, Traits
 from citycard.core.gp.domain import AREA_SIZE, SecurityDomain
 from citycard.core.gp.keys import KeySet
-from citycard.core.gp.loading import LAST_BLOCK, groups
+from citycard.core.gp.perso import ChipApplications
 from citycard.core.gp.state import ISD_AID, Kind, Life, Row, State, new_state
 from citycard.core.gp.store import Store
 
 CITY_LOAD_FILE: Final = bytes.fromhex("F0434954594341524400")  # proprietary: "CITYCARD"
 SELECT: Final = 0x00A4
 BY_FID: Final = 0x0000
-STAGED_MAX: Final = 1024  # bytes of personalisation data gathered for one application
-
-
-class _Files:
-    """Personalisation of an application's transparent files: a DGI is the file's identifier (0015, ...)."""
-
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
-        self._gathered = b""
-
-    def personalise(self, aid: bytes, command: Command, decrypt: Callable[[bytes], bytes]) -> int:
-        """Gather the blocks; with the last one write all files, or none."""
-        self._gathered += command.data
-        if len(self._gathered) > STAGED_MAX:
-            self._gathered = b""
-            return SW.NO_SPACE
-        if not command.p1 & LAST_BLOCK:
-            return SW.OK
-        data, self._gathered = self._gathered, b""
-        found = next((d for d in self._chip.directories if d.name == aid), None)
-        written = groups(data)
-        if found is None or not written:
-            return SW.CONDITIONS_OF_USE if found is None else SW.WRONG_DATA
-        change = Change(self._chip.memory)
-        for dgi, value in written:
-            file = found.files.get(dgi & 0x1F)
-            if file is None or file.fid != dgi or file.kind != FileKind.TRANSPARENT:
-                return SW.KEY_NOT_FOUND
-            if len(value) > file.length:
-                return SW.WRONG_DATA
-            change.write(file.body, value)
-        self._chip.journal.commit(change)
-        return SW.OK
 
 
 class Domains:
@@ -76,7 +42,9 @@ class Domains:
         if isinstance(chip.session.applet_state, SecurityDomain):
             return chip.session.applet_state
         area = chip.areas[self.aid]
-        domain = SecurityDomain(Store(chip.memory, area.body, area.length), chip.random, _Files(chip))
+        domain = SecurityDomain(
+            Store(chip.memory, area.body, area.length), chip.random, ChipApplications(chip)
+        )
         domain.power_on()
         return domain
 

@@ -20,6 +20,9 @@ CONFIRMATION: Final = b"\x00"  # no receipt
 AID_SIZES: Final = range(5, 17)
 FOR_LOAD, FOR_INSTALL, MAKE_SELECTABLE = 0x02, 0x04, 0x08
 EXTRADITION, PERSONALISATION = 0x10, 0x20
+TRUSTED_PATH: Final = (
+    b"\x80\x00"  # the other two privilege bytes
+)
 GRANTED: Final = Privilege.SECURITY_DOMAIN | Privilege.CARD_RESET | Privilege.CVM_MANAGEMENT
 
 # From a card's state, which ones SET STATUS may set (5.1.2); 'from LOCKED back to SECURED' is unlocking.
@@ -61,7 +64,7 @@ def _install(desk: Desk, parts: list[bytes], *, selectable: bool) -> Answer:
         return SW.WRONG_DATA
     if bool(privileges[0] & Privilege.SECURITY_DOMAIN) != (module == SSD_MODULE):
         return SW.WRONG_DATA
-    if privileges[0] & ~GRANTED or any(privileges[1:]):
+    if privileges[0] & ~GRANTED or privileges[1:] not in (b"", bytes(2), TRUSTED_PATH):
         return SW.CONDITIONS_OF_USE
     if desk.state.row(aid):
         return SW.CONDITIONS_OF_USE
