@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from citycard.core.card import Card as Chip
-from citycard.core.dialogue import Refused, converse, read_card
+from citycard.core.dialogue import Order, Receipt, Refused, converse, identify, purchase, read_card
 from citycard.core.dialogue import m1 as m1_dialogue
 from citycard.core.dialogue.migrate import Migrated, migrate
 from citycard.core.problem import Problem
 from citycard.core.refusal import Refusal
 from citycard.core.storage import ClassicCard
-from citycard.keys import StorageSam
+from citycard.keys import MemoryCounter, Psam, StorageSam
 from citycard.lab.issuing import personalise_chip
 from citycard.office import ledger
 from citycard.office.cards import migration, money, payout
@@ -70,6 +70,16 @@ class Counter:
             return converse(migrate(self.sam, desk, bytes.fromhex(TILL), NOON), parties)
         except Killed:
             return None
+
+    def spend(self, amount_fen: int) -> object:
+        """A purchase with the new card, at a gate whose PSAM is the vault's own."""
+        terminal, issuer = bytes.fromhex(TILL), bytes.fromhex(ISSUER)
+        psam = Psam(self.city.vault, terminal, MemoryCounter())
+        ordered = Order(amount_fen, terminal, NOON, issuer, BOB, composite=False)
+        self.new.power_on()
+        parties = {"card": self.new.process, "sam": psam.process}
+        assert not isinstance(converse(identify(), parties), Refused)
+        return converse(purchase(ordered), parties)
 
     def balances(self) -> tuple[int, int]:
         self.old.power_on()
@@ -184,3 +194,12 @@ def test_more_than_the_account_holds_is_refused_until_the_late_load_is_in(counte
         migration.by_office(ANN, BOB, SUM_FEN + 1, CLERK)
     assert Card.objects.get(pan=ANN).status == Status.ACTIVE
     assert counter.books() == (SUM_FEN, 0, 0)
+
+
+def test_a_load_that_only_the_log_tells_of_is_posted_and_somebody_looks(counter: Counter) -> None:
+    assert counter.tap(kill_on="8052") is None
+    assert isinstance(counter.spend(10), Receipt)  # the card's proof is of this purchase now
+    assert isinstance(counter.tap(), Migrated)
+    assert counter.balances() == (0, SUM_FEN - 10)
+    assert counter.books() == (0, SUM_FEN, 0)
+    assert [alarm.code for alarm in Alarm.objects.all()] == ["LOAD_BY_LOG"]

@@ -20,9 +20,7 @@ CONFIRMATION: Final = b"\x00"  # no receipt
 AID_SIZES: Final = range(5, 17)
 FOR_LOAD, FOR_INSTALL, MAKE_SELECTABLE = 0x02, 0x04, 0x08
 EXTRADITION, PERSONALISATION = 0x10, 0x20
-TRUSTED_PATH: Final = (
-    b"\x80\x00"  # the other two privilege bytes
-)
+TRUSTED_PATH: Final = b"\x80\x00"  # the other two privilege bytes
 GRANTED: Final = Privilege.SECURITY_DOMAIN | Privilege.CARD_RESET | Privilege.CVM_MANAGEMENT
 
 # From a card's state, which ones SET STATUS may set (5.1.2); 'from LOCKED back to SECURED' is unlocking.

@@ -169,7 +169,7 @@ class MigrationDesk:
     def _prove_by_log(self, load: Load) -> None:
         locked = Load.objects.select_for_update().get(pk=load.pk)
         if locked.status == Load.Status.PENDING:
-            alarms.raise_alarm(alarms.LOAD_CONFLICT, load.card_id, load.id, load=load.id, proof="log")
+            alarms.raise_alarm(alarms.LOAD_BY_LOG, load.card_id, load.id, load=load.id)
             loads.prove([locked], "", "log")
 
     def _fund(self, load: Load) -> None:
