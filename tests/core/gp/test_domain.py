@@ -200,9 +200,12 @@ def test_a_wrong_host_is_told_6300_and_counted_until_the_key_set_is_blocked(fiel
         if not told.ok:
             return told.sw
         channel = client.with_keys(keys)(client.scp03.parse(told.data), HOST)
+        assert channel is not None
         return field.say(client.authentication(channel, 0x01).encode().hex()).sw
 
     refused = field.run(client.open_channel(client.with_keys(other), host=HOST))
+    assert isinstance(refused, Refused) and refused.refusal.name == "NOT_PROVEN"
+    refused = field.run(client.open_channel(client.with_keys(DES_KEYS), host=HOST))  # it speaks SCP03 there
     assert isinstance(refused, Refused) and refused.refusal.name == "NOT_PROVEN"
     for _ in range(TRIES - 1):
         assert try_with(other) == 0x6300

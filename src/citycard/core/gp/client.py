@@ -31,7 +31,7 @@ MORE_DATA: Final = 0x6310
 BLOCK_MAX: Final = 200  # bytes of STORE DATA in one command: room for MAC and padding at every level
 STATUS_ROUNDS_MAX: Final = 64  # answers of one GET STATUS: more is no registry
 
-Make = Callable[[Told, bytes], Channel]
+Make = Callable[[Told, bytes], Channel | None]  # None: these keys do not speak the card's protocol
 
 
 class Subset(IntEnum):
@@ -66,10 +66,10 @@ class GpSession:
 def with_keys(keys: KeySet, scheme: Diversification = Diversification.NONE) -> Make:
     """A `Make` from master keys and the scheme by which the card's own follow."""
 
-    def make(told: Told, host: bytes) -> Channel:
+    def make(told: Told, host: bytes) -> Channel | None:
         own = diversified(keys, told.diversification, scheme)
         if (told.protocol == scp03.PROTOCOL) != (own.kind == AES):
-            raise ValueError(f"the card speaks SCP{told.protocol:02d}, the keys are of the other kind")
+            return None
         if told.protocol == scp03.PROTOCOL:
             return Scp03(own, host, told.challenge)
         return Scp02(own, told.sequence, host, told.challenge)
@@ -107,7 +107,7 @@ def open_channel(
     if told is None:
         raise DialogueError(CARD, "INITIALIZE UPDATE", response.encode(), "an answer of SCP02 or SCP03")
     channel = make(told, host)
-    if not same(channel.card_cryptogram(), told.cryptogram):
+    if channel is None or not same(channel.card_cryptogram(), told.cryptogram):
         return Refused(Refusal.NOT_PROVEN, CARD, "INITIALIZE UPDATE", response.sw)
     response = yield from ask(CARD, "EXTERNAL AUTHENTICATE", authentication(channel, level).encode())
     if not response.ok:
