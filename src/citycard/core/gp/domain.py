@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from citycard.core.apdu import SW, Command, Response
-from citycard.core.card.atomic import Memory
+from citycard.core.card.atomic import Memory, PowerLost
 from citycard.core.gp import content, loading, opening, told
 from citycard.core.gp.channel import C_MAC, SECURE_BIT
 from citycard.core.gp.desk import Answer, Applications, Desk, Handler, NoApplications, Session
@@ -113,8 +113,8 @@ class SecurityDomain:
         desk = self.desk
         try:
             return self._process(desk, command)
-        except Exception:
-            self._desk = None  # power was cut: what is volatile is gone
+        except PowerLost:
+            self._desk = None  # what is volatile is gone
             raise
 
     def _process(self, desk: Desk, command: Command) -> Response:

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 
 from citycard.core.layout import Field, Layout, LayoutError
 from citycard.core.purse import Txn
-from citycard.core.storage.access import EITHER, Conditions
+from citycard.core.storage.access import Conditions
 
 INFO_BLOCKS: Final = (4, 5)
 BALANCE_BLOCK, BACKUP_BLOCK, MARK_BLOCK = 8, 9, 10
@@ -177,6 +177,5 @@ def newest(keys: M1Keys, uid: bytes, blocks: dict[int, bytes]) -> list[State]:
     return sorted(found, key=lambda state: -state.counter)
 
 
-assert EITHER == "AB"
 assert INFO.size == 32
 assert {STATE.size, LOG.size, MARK.size} == {16}
