@@ -20,7 +20,7 @@ from citycard.core.card.factory import blank_card
 from citycard.core.card.image import check_head, parse
 from citycard.core.card.os import Card, command_table
 from citycard.core.card.spec import AreaSpec, Profile
-from citycard.core.card.state import Answer, Chip, Entry, Table, Traits
+from citycard.core.card.state import Answer, Chip, Entry, Table
 from citycard.core.gp.domain import AREA_SIZE, SecurityDomain
 from citycard.core.gp.keys import KeySet
 from citycard.core.gp.perso import ChipApplications
@@ -73,8 +73,9 @@ class GpCard(Card):
         commands: Table | None = None,
         applets: Iterable[Applet] = (),
     ) -> None:
-        known = command_table(Traits(check_head(memory))) if commands is None else commands
-        super().__init__(memory, random, _table(known), (DOMAINS, *applets))
+        check_head(memory)
+        super().__init__(memory, random, None, (DOMAINS, *applets))
+        self._commands = _table(command_table(self.traits) if commands is None else commands)
 
     def power_on(self) -> bytes:
         """As `Card`; then the issuer's domain is selected."""
