@@ -11,7 +11,8 @@ from citycard.core.dialogue.exchange import converse
 from citycard.core.dialogue.m1 import M1Order, M1View
 from citycard.core.purse import Txn
 from citycard.core.storage import ClassicCard
-from citycard.keys import MemoryVault, StorageSam
+from citycard.keys import MemoryVault
+from citycard.keys.storage import StorageSam
 
 ISSUER = bytes.fromhex("01011000FFFFFFFF")
 PAN = "03105170070104791381"

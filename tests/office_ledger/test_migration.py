@@ -18,7 +18,8 @@ from citycard.core.dialogue.migrate import Migrated, migrate
 from citycard.core.problem import Problem
 from citycard.core.refusal import Refusal
 from citycard.core.storage import ClassicCard
-from citycard.keys import MemoryCounter, Psam, StorageSam
+from citycard.keys import MemoryCounter, Psam
+from citycard.keys.storage import StorageSam
 from citycard.lab.issuing import personalise_chip
 from citycard.office import ledger
 from citycard.office.cards import migration, money, payout

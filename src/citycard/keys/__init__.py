@@ -10,7 +10,6 @@ from citycard.keys.load_sam import LoadAsked, LoadSam
 from citycard.keys.memory_vault import MemoryVault
 from citycard.keys.psam import Psam
 from citycard.keys.soft_vault import FILE_NAME, SoftVault
-from citycard.keys.storage import StorageSam
 from citycard.keys.tac_checker import tac_checker
 from citycard.keys.vault import KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault
 
@@ -31,7 +30,6 @@ __all__ = [
     "Psam",
     "Session",
     "SoftVault",
-    "StorageSam",
     "TacChecker",
     "TacRow",
     "Vault",

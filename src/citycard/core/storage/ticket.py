@@ -53,7 +53,7 @@ STAMP: Final = Layout(
 
 
 class RecordKeys(Protocol):
-    """What a security module does for tickets (`keys.StorageSam`)."""
+    """What a security module does for tickets (`keys.storage.StorageSam`)."""
 
     def record_mac(self, uid: bytes, message: bytes) -> bytes:
         """The four-byte MAC of a record on a card."""
