@@ -27,6 +27,7 @@ from citycard.core.dialogue.migrate import (
     ProveFirst,
     Stage,
     Standing,
+    frozen_mark,
     migrate,
 )
 from citycard.core.purse import Txn
@@ -69,9 +70,10 @@ class Office:
         self.after()
         return Refusal.OFFICE_REFUSED if others else None
 
-    def take_over(self, case: Case) -> Refusal | None:
+    def take_over(self, case: Case, proof: bytes) -> Refusal | None:
         self.before()
         if case.id not in self.taken:
+            assert proof == KEYS.record_mac(case.old_uid, frozen_mark(case))
             assert self.old_fen >= case.amount_fen, "taken over twice"
             self.taken[case.id] = case
             self.old_fen -= case.amount_fen

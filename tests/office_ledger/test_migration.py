@@ -9,12 +9,13 @@ from datetime import date
 from random import Random
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from citycard.core.card import Card as Chip
 from citycard.core.dialogue import Order, Receipt, Refused, converse, identify, purchase, read_card
 from citycard.core.dialogue import m1 as m1_dialogue
-from citycard.core.dialogue.migrate import Migrated, migrate
+from citycard.core.dialogue.migrate import Case, Migrated, MigrationHost, migrate
 from citycard.core.problem import Problem
 from citycard.core.refusal import Refusal
 from citycard.core.storage import ClassicCard
@@ -28,6 +29,7 @@ from citycard.office.cards.models import Card, HotlistEntry, Status
 from citycard.office.intake.models import Alarm, Load
 from citycard.office.participants.models import Terminal
 from citycard.office.staff.roles import Actor, Role
+from citycard.terminal.migration import OfficeMigrations
 from tests.office_ledger.conftest import ANN, BOB, EVE, ISSUER, NOON, TILL, City
 
 SUM_FEN = 37  # less than the smallest load: it moves all the same
@@ -47,11 +49,12 @@ class Counter:
     old: ClassicCard
     new: Chip
     sam: StorageSam
+    host: MigrationHost | None = None  # None: the office's desk itself
 
     def tap(
         self, kill_at: int | None = None, by: Actor = CLERK, kill_on: str = "never"
     ) -> Migrated | Refused | None:
-        desk = MigrationDesk(Terminal.objects.get(pk=TILL), by)
+        desk = self.host or MigrationDesk(Terminal.objects.get(pk=TILL), by)
         count = [0]
 
         def party(process: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -194,6 +197,35 @@ def test_more_than_the_account_holds_is_refused_until_the_late_load_is_in(counte
     with pytest.raises(Problem, match="not enough credit"):
         migration.by_office(ANN, BOB, SUM_FEN + 1, CLERK)
     assert Card.objects.get(pan=ANN).status == Status.ACTIVE
+    assert counter.books() == (SUM_FEN, 0, 0)
+
+
+def over_http() -> httpx.Client:
+    from citycard.office.wsgi import application
+
+    return httpx.Client(transport=httpx.WSGITransport(app=application), base_url="http://127.0.0.1")
+
+
+def test_over_http_killed_anywhere_and_continued(counter: Counter) -> None:
+    counter.host = OfficeMigrations(over_http(), counter.city.tokens[TILL])
+    for kill_at in range(1, 120, 5):
+        answer = counter.tap(kill_at)
+        if isinstance(answer, Migrated):
+            break
+    assert isinstance(answer, Migrated)
+    assert (counter.balances(), counter.books()) == ((0, SUM_FEN), (0, SUM_FEN, 0))
+
+
+def test_a_token_alone_moves_no_money(counter: Counter) -> None:
+    """Whoever has stolen a terminal's token, but no security module, cannot say that a card is frozen."""
+    client = over_http()
+    case = Case(counter.old.uid, ANN, 0, bytes.fromhex(ISSUER), BOB, SUM_FEN)
+    thief = OfficeMigrations(client, counter.city.tokens[TILL])
+    assert thief.agree(case) is None
+    assert thief.take_over(case, b"mac?") is Refusal.OFFICE_REFUSED
+    stranger = OfficeMigrations(client, "no token")
+    assert stranger.agree(case) is Refusal.OFFICE_REFUSED
+    assert stranger.standing(case) is Refusal.OFFICE_REFUSED
     assert counter.books() == (SUM_FEN, 0, 0)
 
 

@@ -131,12 +131,16 @@ class M1Receipt:
 
 
 class MarkFields(NamedTuple):
-    """The migration mark: a `Mark`, the counter when it was frozen, the migration's id, what is promised."""
+    """The migration mark: a `Mark`, the counter when it was frozen, the migration's id, what is promised.
+
+    `mac` is what stands on the card, the proof that a security module of the scheme has written it.
+    """
 
     mark: int
     counter: int
     migration: bytes
     amount_fen: int
+    mac: bytes = bytes(m1.MAC_SIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,12 @@ class AlreadyLoaded:
 Standing = ProveFirst | AlreadyLoaded | None
 
 
+def frozen_mark(case: Case) -> bytes:
+    """What the mark of a frozen card says, without its MAC."""
+    values = {"counter": case.old_counter, "migration": case.id, "amount_fen": case.amount_fen}
+    return m1.MARK.encode(mark=Mark.FROZEN, **values)[: -m1.MAC_SIZE]
+
+
 class MigrationHost(Protocol):
     """The office's side (`office.cards.migration`). Every call may be repeated; a Refusal changes nothing."""
 
@@ -110,11 +116,11 @@ class MigrationHost(Protocol):
         """Whether both cards are such that the migration can be carried out; nothing is kept."""
         ...
 
-    def take_over(self, case: Case) -> Refusal | None:
-        """The old card is frozen: its account's sum is owed to the new card from now on."""
+    def take_over(self, case: Case, proof: bytes) -> Refusal | None:
+        """The old card is frozen, and the MAC of its mark proves it: the sum is owed to the new card now."""
         ...
 
-    def standing(self, case: Case) -> Standing:
+    def standing(self, case: Case) -> Standing | Refusal:
         """What the office knows of an earlier load for this migration; None: no such load counts."""
         ...
 
@@ -159,15 +165,18 @@ def migrate(
     new = yield from identify()
     if isinstance(new, Refused):
         return new
-    case = _case(old, new)
+    case, proof = _case(old, new), old.marked.mac if old.marked else bytes(m1.MAC_SIZE)
     if old.marked is None and old.balance_fen:
-        refused = yield from _freeze(keys, old, case, host, terminal)
-        if refused:
-            return refused
-    elif not _continues(old, case, host):
-        return Refused(Refusal.CARD_BLOCKED, OLD, "READ 10")
+        frozen = yield from _freeze(keys, old, case, host, terminal)
+        if isinstance(frozen, Refused):
+            return frozen
+        proof = frozen.mac
+    else:
+        refusal = _elsewhere(old, case, host)
+        if refusal:
+            return Refused(refusal, OLD, "READ 10")
     reached(Stage.FROZEN)
-    refusal = host.take_over(case)
+    refusal = host.take_over(case, proof)
     if refusal:
         return Refused(refusal, HOST, "TAKE OVER")
     reached(Stage.OWED)
@@ -189,17 +198,20 @@ def _case(old: M1View, new: CardView) -> Case:
     return Case(old.uid, old.pan, counter, new.issuer, new.pan, amount_fen)
 
 
-def _continues(old: M1View, case: Case, host: MigrationHost) -> bool:
-    """Whether a card that is frozen or empty is on its way to this new card and no other."""
+def _elsewhere(old: M1View, case: Case, host: MigrationHost) -> Refusal | None:
+    """Why a card that is frozen or empty is not on its way to this new card."""
     if old.marked:
         promised = old.marked.mark == Mark.FROZEN and old.marked.migration == case.id
-        return promised and old.balance_fen in (0, case.amount_fen)
-    return case.amount_fen > 0 and isinstance(host.standing(case), AlreadyLoaded)
+        return None if promised and old.balance_fen in (0, case.amount_fen) else Refusal.CARD_BLOCKED
+    standing = host.standing(case) if case.amount_fen else None
+    if isinstance(standing, Refusal):
+        return standing
+    return None if isinstance(standing, AlreadyLoaded) else Refusal.CARD_BLOCKED
 
 
 def _freeze(
     keys: M1Keys, old: M1View, case: Case, host: MigrationHost, terminal: bytes
-) -> Dialogue[Refused | None]:
+) -> Dialogue[MarkFields | Refused]:
     """Ask the office and the new card whether it can be done, then write the mark and see it written."""
     refusal = host.agree(case)
     if refusal:
@@ -217,8 +229,9 @@ def _freeze(
     seen = yield from purse.read_purse(keys, OLD)
     if isinstance(seen, Refused):
         return seen
-    same = (seen.uid, seen.marked, seen.balance_fen) == (old.uid, mark, case.amount_fen)
-    return None if same else Refused(Refusal.UNREADABLE, OLD, "READ 10")
+    if seen.marked is None or (seen.uid, seen.balance_fen) != (old.uid, case.amount_fen):
+        return Refused(Refusal.UNREADABLE, OLD, "READ 10")
+    return seen.marked
 
 
 def _load(host: MigrationHost, case: Case, terminal: bytes) -> Dialogue[Refused | None]:
@@ -226,6 +239,8 @@ def _load(host: MigrationHost, case: Case, terminal: bytes) -> Dialogue[Refused 
     why = _VOID
     for _ in range(LOAD_ROUNDS_MAX):
         before = host.standing(case)
+        if isinstance(before, Refusal):
+            return Refused(before, HOST, "STANDING")
         if isinstance(before, AlreadyLoaded):
             return None
         if before is None:

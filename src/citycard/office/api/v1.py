@@ -12,7 +12,7 @@ from ninja.security import HttpBearer
 
 from citycard.core.record import BATCH_RECORDS_MAX, HEADER_SIZE, RECORD_SIZE
 from citycard.office import clock
-from citycard.office.api import errors
+from citycard.office.api import errors, migrations
 from citycard.office.api.shapes import (
     BatchStored,
     Error,
@@ -54,6 +54,7 @@ api = NinjaAPI(
     urls_namespace="office_api",
 )
 errors.install(api)
+api.add_router("/migrations", migrations.router)
 
 
 def terminal_of(request: HttpRequest) -> Terminal:

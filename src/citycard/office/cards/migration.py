@@ -18,12 +18,14 @@ from typing import Final
 from django.db import transaction
 
 from citycard.core.calendar import bcd_datetime
+from citycard.core.crypto import same
 from citycard.core.dialogue.load import LoadOpened
-from citycard.core.dialogue.migrate import AlreadyLoaded, Case, Offer, ProveFirst, Standing
+from citycard.core.dialogue.migrate import AlreadyLoaded, Case, Offer, ProveFirst, Standing, frozen_mark
 from citycard.core.ledger import Stage
 from citycard.core.problem import Problem, declare
 from citycard.core.refusal import Refusal
-from citycard.office import clock, ledger
+from citycard.keys.storage import StorageSam
+from citycard.office import clock, custody, ledger
 from citycard.office.cards import actions, money
 from citycard.office.cards.actions import Done, Intent
 from citycard.office.cards.models import Card, HotlistEntry, Status
@@ -101,9 +103,12 @@ class MigrationDesk:
         why = _unfit(cards.get(case.old_pan), cards.get(case.new_pan), self.by)
         return Refusal.OFFICE_REFUSED if why or listed else None
 
-    def take_over(self, case: Case) -> Refusal | None:
-        """See `MigrationHost`."""
+    def take_over(self, case: Case, proof: bytes) -> Refusal | None:
+        """See `MigrationHost`. A token alone moves no money: the mark's MAC must be the scheme's."""
+        known = LedgerTransfer.objects.filter(id=f"migrate:{case.id.hex()}:migrate").exists()
         try:
+            if not known and not self._frozen(case, proof):
+                return Refusal.OFFICE_REFUSED
             take_over(case.id.hex(), case.old_pan, case.new_pan, case.amount_fen, self.by)
         except Problem as problem:
             return _told(problem)
@@ -161,6 +166,14 @@ class MigrationDesk:
         except Problem as problem:
             return _told(problem)
         return None
+
+    def _frozen(self, case: Case, proof: bytes) -> bool:
+        """Whether a security module of the scheme has written the mark this case stands for."""
+        card = Card.objects.filter(pk=case.old_pan).first()
+        if card is None:
+            return False
+        sam = StorageSam(custody.open_vault(), bytes.fromhex(card.issuer_id), card.key_version)
+        return same(sam.record_mac(case.old_uid, frozen_mark(case)), proof)
 
     def _load(self, case: Case, load_id: str) -> Load | None:
         mine = Load.objects.filter(request_id__startswith=_requests(case), card_id=case.new_pan)
