@@ -54,7 +54,6 @@ api = NinjaAPI(
     urls_namespace="office_api",
 )
 errors.install(api)
-api.add_router("/migrations", migrations.router)
 
 
 def terminal_of(request: HttpRequest) -> Terminal:
@@ -154,3 +153,6 @@ def health(request: HttpRequest) -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return Status(200, {"status": "ok", "time": clock.now()})
+
+
+api.add_router("/migrations", migrations.router)
