@@ -144,7 +144,13 @@ def test_levels_a_variant_does_not_have_are_refused() -> None:
 
 def test_habits_of_other_tools(field: Field) -> None:
     """SELECT with nothing, GET DATA first, both forms of GET STATUS, all subsets; and what is not there."""
-    for select in ("00A4040000", "00A40400", "00A4040008A00000015100000000", "00A4040005A000000151"):
+    for select in (
+        "00A4040000",
+        "00A40400",
+        "00A4040008A00000015100000000",
+        "00A4040005A000000151",
+        "00A4040008A000000003000000",
+    ):
         selected = field.say(select)
         assert selected.ok
         assert (

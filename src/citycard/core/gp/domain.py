@@ -24,7 +24,8 @@ from citycard.core.gp.store import Store
 AREA_SIZE: Final = 8192  # two copies; the fullest state measured has 3 KB
 SELECT, GET_DATA, INITIALIZE, AUTHENTICATE = 0xA4, 0xCA, 0x50, 0x82
 BY_NAME, FIRST, NEXT = 0x04, 0x00, 0x02
-GP_CLASS, ISO_CLASS = 0x80, 0x00
+ISO_CLASS: Final = 0x00
+FORMER_ISD_AID: Final = bytes.fromhex("A000000003000000")  # Open Platform's name, which tools still select by
 CHANNEL_UNKNOWN, SECURING_UNKNOWN = 0x6881, 0x6882
 LOCKED_WARNING: Final = 0x6283
 
@@ -147,6 +148,8 @@ class SecurityDomain:
 
     def _named(self, name: bytes, after: bytes | None = None) -> Row | None:
         """The domain a name selects: the first whose AID begins so, or the next one after another."""
+        if name == FORMER_ISD_AID:
+            name = self.state.issuer.aid
         rows = [row for row in self.state.rows if row.is_domain and _selectable(self.state, row)]
         aids = [row.aid for row in rows]
         if after is not None:
