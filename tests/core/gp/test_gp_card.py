@@ -15,6 +15,8 @@ from citycard.core.gp.card import CITY_LOAD_FILE, GpCard, gp_card
 from citycard.core.gp.client import Subset
 from citycard.core.gp.keys import AES, KeySet
 from citycard.core.gp.state import ISD_AID, SSD_LOAD_FILE, SSD_MODULE
+from citycard.core.gp.store import Store
+from citycard.core.problem import Problem
 from citycard.core.purse import Txn
 from tests.core.card.counter import KEYS, PUBLIC, TRANSPORT, Counter
 
@@ -149,3 +151,17 @@ def test_power_cut_in_the_domain_leaves_the_card_whole(counter: Counter) -> None
         seen.add(Counter(card).sw("00A4040006D15600010102"))
         assert Counter(card).sw("00A4040008A000000632010105") == "9000"
     assert seen == {"6A82"}
+
+
+def test_a_card_whose_domain_is_damaged_says_so_when_it_gets_power(counter: Counter) -> None:
+    area = counter.card._chip.areas[ISD_AID]
+    image = bytearray(counter.card.image())
+    image[area.body : area.body + area.length] = bytes(area.length)
+    card = GpCard.from_image(bytes(image), Random(1).randbytes)
+    with pytest.raises(Problem, match="security domain"):
+        card.power_on()
+    with pytest.raises(PowerLost):
+        card.process(bytes.fromhex("00A4040000"))
+    Store(card.memory, area.body, area.length).save(b"\x09")
+    with pytest.raises(Problem, match="version 09"):
+        card.power_on()

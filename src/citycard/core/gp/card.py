@@ -26,6 +26,7 @@ from citycard.core.gp.keys import KeySet
 from citycard.core.gp.perso import ChipApplications
 from citycard.core.gp.state import ISD_AID, Kind, Life, Row, State, new_state
 from citycard.core.gp.store import Store
+from citycard.core.problem import Problem
 
 CITY_LOAD_FILE: Final = bytes.fromhex("F0434954594341524400")  # proprietary: "CITYCARD"
 SELECT: Final = 0x00A4
@@ -78,11 +79,16 @@ class GpCard(Card):
         self._commands = _table(command_table(self.traits) if commands is None else commands)
 
     def power_on(self) -> bytes:
-        """As `Card`; then the issuer's domain is selected."""
+        """As `Card`; then the issuer's domain is selected. CARD_STORE_DAMAGED when it is not whole."""
         answer = super().power_on()
         assert self._chip is not None, "power_on wakes the chip"
         if ISD_AID in self._chip.areas:
-            self._chip.session.applet = DOMAINS
+            try:
+                domain = DOMAINS.open(self._chip)
+            except Problem:
+                self.power_off()
+                raise
+            self._chip.session.applet, self._chip.session.applet_state = DOMAINS, domain
         return answer
 
 

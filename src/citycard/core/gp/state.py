@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from citycard.core.gp.keys import AES, DEK, DIVERSIFICATION_SIZE, ENC, MAC, KeySet, check_value
+from citycard.core.problem import declare
 from citycard.core.tlv import parse, tlv
 
 VERSION: Final = 1
@@ -23,6 +24,13 @@ INITIAL_VERSION: Final = 0xFF  # key version of keys the factory left; the first
 TRIES: Final = 10  # wrong cryptograms in a row before a key set is of no more use
 ROWS_MAX, KEYS_MAX, OBJECTS_MAX = 32, 24, 16  # what the store's area is sized for
 CPLC_SIZE: Final = 42
+
+CARD_STORE_VERSION = declare(
+    "CARD_STORE_VERSION",
+    "The card's security domain is kept in version {found}; this citycard reads version {known}. Use the one "
+    "that made the card, or make it anew.",
+    "卡片安全域的数据版本为 {found}，本程序只支持 {known}；请使用制作该卡的程序，或重新制卡。",
+)
 
 
 class CardLife(IntEnum):
@@ -268,9 +276,9 @@ class State:
 
     @classmethod
     def decode(cls, raw: bytes) -> State:
-        """Back from the store, which vouches for the bytes; `ValueError` for another version."""
+        """Back from the store, which vouches for the bytes; CARD_STORE_VERSION for another version."""
         if raw[:1] != bytes((VERSION,)):
-            raise ValueError(f"a security domain's state has version {VERSION}, this has {raw[:1].hex()}")
+            raise CARD_STORE_VERSION(found=raw[:1].hex(), known=VERSION)
         things = [(tag, _unpack(value)) for tag, value in parse(raw[1:])]
         flags, told, cplc = things[0][1]
         rows = tuple(_unpack_row(parts) for tag, parts in things if tag == 0xC1)
