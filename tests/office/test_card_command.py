@@ -100,6 +100,17 @@ def test_an_old_balance_is_loaded_onto_the_new_card_and_paid_from_what_is_due(pa
     assert ledger.balance(f"card:{new}") == 2000
 
 
+def test_an_m1_card_that_was_taken_in_is_migrated_once(pans: list[str]) -> None:
+    old, new, _ = pans
+    Card.objects.filter(pan=old).update(profile="m1")
+    load(old, 3000, "load:first")
+    for _ in range(2):
+        assert told("migrate", old, new, "3000") == (0, {"pan": old, "new": new, "due_fen": 3000})
+    assert isinstance(run("migrate", old, new, "2999").exception, Problem)
+    assert told("query", old)[1]["status"] == "replaced"
+    assert ledger.balance(f"card:{old}") == 0
+
+
 def made_load(pan: str, amount_fen: int) -> None:
     """A load that has ended well, as intake leaves it: posted in the ledger under its id."""
     card = Card.objects.get(pk=pan)

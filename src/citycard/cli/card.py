@@ -227,6 +227,25 @@ def fund(
 
 
 @app.command()
+def migrate(
+    pan: Pan,
+    new: Annotated[str, typer.Argument(help="Number of the CPU card the money goes to.")],
+    balance_fen: Annotated[int, typer.Argument(help="What the M1 card holds, in fen.", min=1)],
+    home: Home = options.HOME_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Owe the balance of a taken-in M1 card to a CPU card, once. M1 卡余额迁移到 CPU 卡。"""
+    by = _office(home)
+    from citycard.office.cards import migration
+
+    due_fen = migration.by_office(pan, new, balance_fen, by)
+    found = {"pan": pan, "new": new, "due_fen": due_fen}
+    typer.echo(
+        json.dumps(found) if as_json else f"{new}: due {yuan(due_fen)} yuan; load it, then `card fund`"
+    )
+
+
+@app.command()
 def destroy(
     pan: Pan, second: Second = None, home: Home = options.HOME_DEFAULT, as_json: AsJson = False
 ) -> None:

@@ -9,7 +9,11 @@ from typing import Final
 from citycard.core.crypto import TRIPLE_DES
 from citycard.keys.vault import KeyInfo, KeyName, SuiteChoice, Vault, algorithm
 
-ROOTS: Final = tuple(name for name in KeyName if name is not KeyName.TRANSPORT)
+APART: Final = (
+    KeyName.TRANSPORT,
+    KeyName.STORAGE,
+)  # the card maker's; only for schemes with M1 cards or tickets
+ROOTS: Final = tuple(name for name in KeyName if name not in APART)
 
 
 def scheme_ceremony(

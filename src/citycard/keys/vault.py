@@ -124,6 +124,7 @@ class KeyName(StrEnum):
     MAINTENANCE = "maintenance"  # MAMK -> DAMK, 应用维护
     CONTROL = "control"  # MCK -> CCK, 主控
     BATCH = "batch"  # MBK -> a terminal's batch MAC key
+    STORAGE = "storage"  # sector keys and record MACs of cards without a processor
     TRANSPORT = "transport"  # what the card maker left in the blank cards; imported, never generated
 
 
@@ -134,6 +135,7 @@ USAGES: Final[dict[KeyName, frozenset[Usage]]] = {
     KeyName.MAINTENANCE: frozenset({Usage.MESSAGE, Usage.LOAD_INTO_CARD}),
     KeyName.CONTROL: frozenset({Usage.AUTHENTICATE, Usage.MESSAGE, Usage.WRAP, Usage.LOAD_INTO_CARD}),
     KeyName.BATCH: frozenset({Usage.MESSAGE}),
+    KeyName.STORAGE: frozenset({Usage.MESSAGE}),
     KeyName.TRANSPORT: frozenset({Usage.AUTHENTICATE, Usage.MESSAGE, Usage.WRAP}),
 }
 

@@ -35,6 +35,12 @@ class LoadOpened:
     mac1: bytes
     raw: bytes
 
+    @classmethod
+    def of(cls, raw: bytes) -> LoadOpened:
+        """From the card's 16 bytes."""
+        balance, counter = int.from_bytes(raw[0:4], "big"), raw[4] << 8 | raw[5]
+        return cls(balance, counter, raw[6], raw[7], raw[8:12], raw[12:16], raw)
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -53,9 +59,7 @@ def open_load(amount_fen: int, terminal: bytes, key_index: int = 1) -> Dialogue[
         cap = response.sw in (SW.WRONG_DATA, SW.NO_SPACE)
         return blocked_or(Refusal.PURSE_CAP if cap else Refusal.CARD_FAULT, response, "INIT LOAD")
     raw = sized(response, INIT_SIZE, CARD, "INIT LOAD")
-    return LoadOpened(
-        int.from_bytes(raw[0:4], "big"), raw[4] << 8 | raw[5], raw[6], raw[7], raw[8:12], raw[12:16], raw
-    )
+    return LoadOpened.of(raw)
 
 
 def close_load(opened: LoadOpened, offer: bytes) -> Dialogue[Loaded | Refused | Unproven]:

@@ -12,7 +12,7 @@ from ninja.security import HttpBearer
 
 from citycard.core.record import BATCH_RECORDS_MAX, HEADER_SIZE, RECORD_SIZE
 from citycard.office import clock
-from citycard.office.api import errors
+from citycard.office.api import errors, migrations
 from citycard.office.api.shapes import (
     BatchStored,
     Error,
@@ -153,3 +153,6 @@ def health(request: HttpRequest) -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return Status(200, {"status": "ok", "time": clock.now()})
+
+
+api.add_router("/migrations", migrations.router)

@@ -106,6 +106,7 @@ TRANSFERS: Final[dict[str, Text]] = {
     "loss_fee": _("loss fee"),
     "replace": _("balance transfer"),
     "replace_due": _("balance transfer"),
+    "migrate": _("balance transfer"),
     "replace_fee": _("replacement fee"),
     "due_load": _("transferred balance loaded"),
     "unload": _("balance of a destroyed card"),
@@ -129,11 +130,13 @@ LISTED: Final[dict[str, Text]] = {
     "misuse": _("misuse"),
     "replaced": _("replaced"),
     "refunded": _("refunded"),
+    "migrated": _("its money went to another card"),
 }
 ALARMS: Final[dict[str, Text]] = {
     "BATCH_CONFLICT": _("A batch number came again with other content"),
     "BATCH_MAC": _("A batch was not sealed with the terminal's key"),
     "LOAD_CONFLICT": _("A load that was given up is proven by its card"),
+    "LOAD_BY_LOG": _("A load that only the card's log still tells of was posted"),
     "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
     "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
 }

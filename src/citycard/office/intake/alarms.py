@@ -14,6 +14,7 @@ from citycard.office.intake.models import Alarm
 BATCH_CONFLICT: Final = "BATCH_CONFLICT"  # a batch number came again with other content
 BATCH_MAC: Final = "BATCH_MAC"  # a terminal's own token, but not its key
 LOAD_CONFLICT: Final = "LOAD_CONFLICT"  # a load given up that the card proves, or proven with other values
+LOAD_BY_LOG: Final = "LOAD_BY_LOG"  # a load posted without a TAC: only the card's log still tells of it
 LOAD_UNKNOWN: Final = "LOAD_UNKNOWN"  # a proven load that this office never gave a MAC for
 LEDGER_SUSPENSE: Final = "LEDGER_SUSPENSE"  # proven purchases beyond what the card's account holds
 
