@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from citycard.conform.annotate import command_name
 from citycard.conform.guard import Field, Guard
 from citycard.conform.keyring import Keyring
 from citycard.conform.model import Exchanged, Failed, NotRun, Text
 from citycard.conform.proofs import Opening
 from citycard.core import tunion
-from citycard.core.apdu import SW, Command, Response, describe_sw
+from citycard.core.apdu import Command, Response, describe_sw
 from citycard.core.dialogue import CardGone
 from citycard.core.tlv import TlvError, find
 
@@ -27,7 +28,7 @@ FCI_PUBLIC: Final = (0x6F, 0xA5, 0x9F0C)
 class Purse:
     """All that a card tells of its purse and its transit memory; None where it does not tell."""
 
-    balance_fen: int | None
+    balance_fen: int
     offline: int | None
     online: int | None
     log: tuple[bytes, ...]
@@ -87,7 +88,7 @@ class Bench:
         """The data of an answer that must be 9000."""
         answer = self.send(command)
         if not answer.ok:
-            name = self.trace[-1].command[:4].hex().upper()
+            name = command_name(self.trace[-1].command)
             told = describe_sw(answer.sw)
             raise Failed(f"{name} answered {told}, 9000 was needed", f"{name} 应答 {told}，应为 9000")
         return answer.data

@@ -40,12 +40,13 @@ HARMLESS: Final = frozenset(
         0x0084,  # GET CHALLENGE
         0x0088,  # INTERNAL AUTHENTICATE
         0x00C0,  # GET RESPONSE
-        0x00CA, 0x80CA,  # GET DATA
+        0x00CA,
+        0x80CA,  # GET DATA
         0x8050,  # INITIALIZE: opens a transaction in volatile memory
         0x805A,  # GET TRANSACTION PROVE
         0x805C,  # GET BALANCE
     }
-)  # fmt: skip
+)
 LOCKING: Final = frozenset({0x841E, 0x8416, 0x8418, 0x8424})
 AUTHENTICATION: Final = frozenset({0x0082, 0x0020})  # a wrong one costs a try
 INIT_COMPOSITE, CACHE = bytes.fromhex("805003"), bytes.fromhex("80DC")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from citycard.core.crypto import SUITES
 from citycard.keys import KeyName, Vault
 
 
@@ -36,8 +35,3 @@ class Keyring:
         """The challenge enciphered under the control key."""
         name = KeyName.CONTROL
         return self.vault.external_authentication(name, version, self.factors, challenge, suite=algorithm)
-
-    @staticmethod
-    def block(algorithm: int = 0) -> int:
-        """Bytes of one cipher block."""
-        return SUITES[algorithm].block

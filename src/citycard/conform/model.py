@@ -61,7 +61,9 @@ class Need(StrEnum):
 
 NEEDS: Final[dict[Need, Text]] = {
     Need.WRITE: Text("it writes to the card: allow it with --allow-write", "会写卡：请用 --allow-write 允许"),
-    Need.KEYS: Text("it needs the card's keys: name the vault with --keys", "需要卡片密钥：请用 --keys 指定密钥库"),
+    Need.KEYS: Text(
+        "it needs the card's keys: name the vault with --keys", "需要卡片密钥：请用 --keys 指定密钥库"
+    ),
     Need.LOCK: Text(
         "it may lock the card for ever: allow it on an expendable card with --allow-lock",
         "可能永久锁卡：仅可对消耗样卡用 --allow-lock 允许",
@@ -72,7 +74,7 @@ NEEDS: Final[dict[Need, Text]] = {
     Need.CUT: Text(
         "it needs a reader that cuts the field inside a command", "需要能在指令执行中切断场强的读写器"
     ),
-}  # fmt: skip
+}
 
 
 class Ended(Exception):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs cases on a stand: what may run does, each on a card powered anew, and every case gets its verdict.
 
-Any exception but those that end a case is a defect of the kit and goes through.
+A card may answer anything: what cannot be taken apart fails the case. Any other exception is a defect of the
+kit and goes through; so does the guard's Problem.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from citycard.conform.bench import SELECT, TERMINAL, Bench
 from citycard.conform.guard import Field, Guard
 from citycard.conform.model import NEEDS, Case, Ended, Need, Result, Text, Verdict
 from citycard.conform.stands import Stand
-from citycard.core.apdu import Response
+from citycard.core.apdu import ApduError, Response
 from citycard.core.dialogue import CardGone
-from citycard.core.problem import declare
+from citycard.core.layout import LayoutError
+from citycard.core.problem import Problem, declare
+from citycard.core.tlv import TlvError
+from citycard.keys.vault import KEY_INVALID, KEY_MISSING
 
 SAMPLES: Final = 400  # the least that bounds a 99th percentile from above with 97.5 % is 368
 PASSED: Final = Text("as expected", "符合预期")
 GONE: Final = Text("the card left the field", "卡片离开感应区")
+NO_KEY: Final = (KEY_MISSING, KEY_INVALID)  # the card tells a version or algorithm that the vault lacks
 SPOILED: Final = Text(
     "the card was spoiled by {case}: put in another and run this case alone with --case",
     "卡片已被 {case} 损坏：请更换卡片并用 --case 单独执行",
@@ -76,9 +81,15 @@ def run(
             continue
         guard = Guard(stand.field(), orders.allow_write, orders.allow_lock)
         bench = Bench(
-            guard, stand.keys, orders.moment, stand.clock, orders.samples, orders.key_index,
-            algorithm=algorithm, key_version=version,
-        )  # fmt: skip
+            guard,
+            stand.keys,
+            orders.moment,
+            stand.clock,
+            orders.samples,
+            orders.key_index,
+            algorithm=algorithm,
+            key_version=version,
+        )
         results.append(run_case(case, bench))
         if case.ruins or case.prepared:
             spoiled = case.id
@@ -98,6 +109,12 @@ def run_case(case: Case, bench: Bench) -> Result:
         verdict, why = end.verdict, end.text
     except CardGone:
         verdict, why = Verdict.INCONCLUSIVE, GONE
+    except (LayoutError, TlvError, IndexError) as misfit:  # an answer shorter or other than any card's
+        verdict, why = Verdict.FAIL, Text(f"malformed answer: {misfit}", f"应答格式错误：{misfit}")
+    except Problem as problem:
+        if problem.declared not in NO_KEY:
+            raise
+        verdict, why = Verdict.NOT_RUN, Text(problem.text("en"), problem.text("zh"))
     seconds = (bench.clock() - start) / 1e9
     return Result(case, verdict, why, tuple(bench.observed), tuple(bench.trace), seconds)
 
@@ -121,6 +138,6 @@ def _key_told(field: Field, orders: Orders) -> tuple[int, int]:
         field(SELECT)
         data = bytes((orders.key_index,)) + bytes(4) + TERMINAL
         told = Response.decode(field(bytes.fromhex("805003020B") + data + b"\x0f"))
-    except CardGone:
+    except (CardGone, ApduError):
         return 1, 0
     return (told.data[9], told.data[10]) if told.ok and len(told.data) == 15 else (1, 0)

@@ -15,9 +15,6 @@ from typing import Any, Final
 
 from citycard.core import tunion
 from citycard.core.card import T_UNION, Card, PowerLost, blank_card
-from citycard.core.card.apps.purse import BODY, read_body
-from citycard.core.card.atomic import Change
-from citycard.core.card.files import File, check_image, parse
 from citycard.core.crypto import TRIPLE_DES
 from citycard.core.dialogue import CardGone, KeySlot, converse, key_slots, personalise
 from citycard.keys import KeyName, MemoryVault, Vault, card_factors, scheme_ceremony
@@ -114,9 +111,13 @@ class Mint:
 
     def _files(self) -> dict[int, bytes]:
         public = {
-            "issuer": self.issuer, "app_type": 2, "enabled": 1, "pan": self.pan,
-            "valid_from": date(2020, 1, 1), "valid_until": date(2099, 12, 31),
-        }  # fmt: skip
+            "issuer": self.issuer,
+            "app_type": 2,
+            "enabled": 1,
+            "pan": self.pan,
+            "valid_from": date(2020, 1, 1),
+            "valid_until": date(2099, 12, 31),
+        }
         return {
             tunion.SFI_PUBLIC: tunion.PUBLIC.encode(**(public | dict(self.public))),
             tunion.SFI_HOLDER: tunion.HOLDER.encode(card_type=1, name=b"TEST CARD".ljust(20, b"\x00")),
@@ -125,9 +126,15 @@ class Mint:
 
     def _wrap(self, slot: KeySlot, header: bytes, challenge: bytes) -> tuple[bytes, bytes]:
         return self.vault.wrap_card_key(
-            slot.name, slot.version, self.factors, (KeyName.TRANSPORT, 1, ()), slot.head, header, challenge,
+            slot.name,
+            slot.version,
+            self.factors,
+            (KeyName.TRANSPORT, 1, ()),
+            slot.head,
+            header,
+            challenge,
             suite=slot.algorithm,
-        )  # fmt: skip
+        )
 
     def _authenticate(self, name: str, challenge: bytes) -> bytes:
         path = () if name == KeyName.TRANSPORT else self.factors
@@ -140,35 +147,3 @@ def laboratory_vault(random: Callable[[int], bytes], algorithm: int = TRIPLE_DES
     scheme_ceremony(vault, (algorithm,))
     vault.import_key(KeyName.TRANSPORT, algorithm, 1, TEST_TRANSPORT)
     return vault
-
-
-# The cells behind the commands, for prepared cards and for mutants
-
-
-def purse_file(card: Card) -> File:
-    """The purse file of an emulated card."""
-    found = [d.purse for d in parse(check_image(card.memory)) if d.purse is not None]
-    return found[0]
-
-
-def file_of(card: Card, sfi: int) -> File:
-    """A file of the purse application of an emulated card."""
-    return next(d for d in parse(check_image(card.memory)) if d.purse is not None).files[sfi]
-
-
-def set_purse(card: Card, **values: Any) -> None:
-    """Change fields of the purse's body, as `core.card.apps.purse.Body` names them, in the cells."""
-    purse = purse_file(card)
-    change = Change(card.memory)
-    change.write(purse.body, BODY.pack(*read_body(card.memory, purse)._replace(**values)))
-    write(card, change)
-
-
-def write(card: Card, change: Change) -> None:
-    """Carry out gathered writes at once, past any fuse."""
-    fuse, card.memory.fuse = card.memory.fuse, None
-    for at, cells in change.spans():
-        card.memory.write(at, cells)
-    card.memory.fuse = fuse
-
-

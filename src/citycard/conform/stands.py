@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from citycard.conform.bench import Bench, card_factors
+from citycard.conform.cells import set_purse
 from citycard.conform.guard import Field, Guard
 from citycard.conform.keyring import Keyring
 from citycard.conform.model import Need
-from citycard.conform.specimens import EmulatedField, Mint, Specimen, set_purse
+from citycard.conform.specimens import EmulatedField, Mint, Specimen
 from citycard.conform.steps_purse import COMPOSITE, LOAD, PLAIN, transact
 from citycard.core import tunion
 from citycard.core.apdu import Command
@@ -33,6 +34,7 @@ CONFORM_NO_CARD = declare(
     "There is no T-Union purse in {where}: {why}. Put a card on the reader and start again.",
     "{where} 中没有交通联合电子钱包：{why}。请放置卡片后重试。",
 )
+
 
 class Stand(Protocol):
     """Where cards come from. `offers` are the needs it can meet by itself: PREPARED, CUT."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import comb, sqrt
 from typing import Final
 
@@ -54,7 +55,7 @@ def monobit_z(bits: Sequence[int]) -> float:
 
 def runs_z(bits: Sequence[int]) -> float:
     """How far the number of changes from bit to bit is from half, in standard deviations."""
-    changes = sum(a != b for a, b in zip(bits, bits[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(bits))
     return (2 * changes - (len(bits) - 1)) / sqrt(len(bits) - 1)
 
 
@@ -62,7 +63,7 @@ def bytes_z(data: bytes) -> float:
     """Chi-square over the 256 values of a byte, as standard deviations (Wilson and Hilferty)."""
     expected, freedom = len(data) / 256, 255
     chi = sum((data.count(value) - expected) ** 2 / expected for value in range(256))
-    return ((chi / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / sqrt(2 / (9 * freedom))
+    return float((chi / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / sqrt(2 / (9 * freedom))
 
 
 def worst_position_z(draws: Sequence[bytes]) -> float:
@@ -73,5 +74,5 @@ def worst_position_z(draws: Sequence[bytes]) -> float:
 
 def serial_z(draws: Sequence[bytes]) -> float:
     """How far from half the bits are that change from draw to draw, in standard deviations."""
-    changed = [a ^ b for one, two in zip(draws, draws[1:], strict=False) for a, b in zip(one, two, strict=True)]
+    changed = [a ^ b for one, two in pairwise(draws) for a, b in zip(one, two, strict=True)]
     return monobit_z(bits_of(bytes(changed)))

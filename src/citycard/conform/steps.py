@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from citycard.conform.annotate import command_name
 from citycard.conform.bench import SELECT, Bench
 from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
 from citycard.core.apdu import SW, Command, describe_sw
@@ -45,7 +46,9 @@ def send(
         bench.note(f"{_short(command)}: {told}", f"{_short(command)}：{told}")
         refused = ANY_REFUSAL in allowed and answer.sw != SW.OK and answer.sw >> 8 != 0x61
         if answer.sw not in allowed and not refused:
-            raise Failed(f"status word {told}, expected {_words(allowed)}", f"状态字 {told}，应为 {_words(allowed)}")
+            raise Failed(
+                f"status word {told}, expected {_words(allowed)}", f"状态字 {told}，应为 {_words(allowed)}"
+            )
         if size is not None and len(answer.data) != size:
             count = len(answer.data)
             raise Failed(f"{count} bytes of data, expected {size}", f"数据 {count} 字节，应为 {size} 字节")
@@ -64,7 +67,8 @@ def send(
 
 
 def _short(command: str) -> str:
-    return command.replace(" ", "")[:8].upper() if "{" not in command[:8] else command[:8]
+    head, _, _ = command.partition("{")
+    return command_name(bytes.fromhex(head)[:4])
 
 
 def _words(allowed: tuple[int, ...]) -> str:
@@ -136,7 +140,10 @@ def tag(source: str, *path: int, keep: str, size: int | None = None) -> Step:
         if found is None:
             raise Failed(f"tag {where} is absent", f"缺少标签 {where}")
         if size is not None and len(found) != size:
-            raise Failed(f"tag {where} has {len(found)} bytes, not {size}", f"标签 {where} 为 {len(found)} 字节，应为 {size}")
+            raise Failed(
+                f"tag {where} has {len(found)} bytes, not {size}",
+                f"标签 {where} 为 {len(found)} 字节，应为 {size}",
+            )
         bench.values[keep] = found
 
     more_en, more_zh = ("", "") if size is None else (f" of {size} bytes", f"，{size} 字节")
@@ -212,10 +219,16 @@ def each(
     def run(bench: Bench) -> None:
         records = bench.values[source]
         if counts is not None and len(records) not in counts:
-            raise Failed(f"{len(records)} records, expected {max(counts)}", f"{len(records)} 条记录，应为 {max(counts)} 条")
+            raise Failed(
+                f"{len(records)} records, expected {max(counts)}",
+                f"{len(records)} 条记录，应为 {max(counts)} 条",
+            )
         for number, record in enumerate(records, start=1):
             if not rule(number, record):
-                raise Failed(f"record {number} is {record.hex().upper()}", f"第 {number} 条记录为 {record.hex().upper()}")
+                raise Failed(
+                    f"record {number} is {record.hex().upper()}",
+                    f"第 {number} 条记录为 {record.hex().upper()}",
+                )
 
     return Step(run, Text(en, zh))
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from citycard.conform import proofs
+from citycard.conform.annotate import command_name
 from citycard.conform.bench import Bench, Purse
 from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
 from citycard.conform.proofs import Opening
@@ -27,6 +28,7 @@ NAMES: Final = {
     COMPOSITE: Text("composite purchase", "复合消费"),
     LOAD: Text("load", "圈存"),
 }
+AMOUNT_MAX: Final = 0xFFFF_FFFF
 ROUND_FEN: Final = 1_000  # what is left on the card when a case makes room under the cap
 
 
@@ -35,6 +37,10 @@ ROUND_FEN: Final = 1_000  # what is left on the card when a case makes room unde
 
 def init_command(bench: Bench, txn: Txn, amount_fen: int) -> bytes:
     """INITIALIZE for a transaction."""
+    if not 0 <= amount_fen <= AMOUNT_MAX:
+        raise Failed(
+            f"balance and cap of the card imply {amount_fen} fen", f"由卡片余额与上限得出 {amount_fen} 分"
+        )
     data = bench.values["index"] + amount_fen.to_bytes(4, "big") + bench.values["terminal"]
     return Command(0x80, 0x50, P1[txn], 0x02, data, LE[txn]).encode()
 
@@ -45,7 +51,8 @@ def opening(bench: Bench, txn: Txn, amount_fen: int) -> Opening:
     answer = bench.ok(command)
     if len(answer) != LE[txn]:
         raise Failed(
-            f"INITIALIZE gives {len(answer)} bytes, expected {LE[txn]}", f"初始化应答 {len(answer)} 字节，应为 {LE[txn]}"
+            f"INITIALIZE gives {len(answer)} bytes, expected {LE[txn]}",
+            f"初始化应答 {len(answer)} 字节，应为 {LE[txn]}",
         )
     bench.opened.append(proofs.read_opening(command, answer))
     return bench.opened[-1]
@@ -238,13 +245,16 @@ def proves_tac() -> Step:
 
 
 def moved(
-    balance_fen: int = 0, *, offline: int = 0, online: int = 0, log: int = 0, transit: int = 0,
+    balance_fen: int = 0,
+    *,
+    offline: int = 0,
+    online: int = 0,
+    log: int = 0,
+    transit: int = 0,
     industry: bytes | None = None,
-) -> Step:  # fmt: skip
+) -> Step:
     """Since `mark`: by how much balance and counters moved, how many records came, what 2701 holds."""
-    parts = (
-        f"{balance_fen:+d} fen, ATC {offline:+d} / {online:+d}, log {log:+d}, transit {transit:+d}"
-    )
+    parts = f"{balance_fen:+d} fen, ATC {offline:+d} / {online:+d}, log {log:+d}, transit {transit:+d}"
     still = (balance_fen, offline, online, log, transit, industry) == (0, 0, 0, 0, 0, None)
     en = "nothing on the card has moved" if still else f"moved exactly: {parts}"
     zh = "卡内数据未变" if still else f"变化应为：{parts}"
@@ -252,19 +262,26 @@ def moved(
     def run(bench: Bench) -> None:
         before, after = bench.before, bench.purse()
         assert before is not None, "a case compares without a mark"
-        deltas = (("balance", before.balance_fen, after.balance_fen, balance_fen),
-                  ("offline counter", before.offline, after.offline, offline),
-                  ("online counter", before.online, after.online, online))  # fmt: skip
+        deltas = (
+            ("balance", before.balance_fen, after.balance_fen, balance_fen),
+            ("offline counter", before.offline, after.offline, offline),
+            ("online counter", before.online, after.online, online),
+        )
         for name, old, new, wanted in deltas:
             if old is None or new is None:
                 raise Failed(f"the card does not tell its {name}", f"卡片未给出 {name}")
             if new - old != wanted:
-                raise Failed(f"{name} went from {old} to {new}, expected {wanted:+d}", f"{name} 由 {old} 变为 {new}，应变化 {wanted:+d}")
+                raise Failed(
+                    f"{name} went from {old} to {new}, expected {wanted:+d}",
+                    f"{name} 由 {old} 变为 {new}，应变化 {wanted:+d}",
+                )
         _records("log", before.log, after.log, log)
         _records("transit", before.transit, after.transit, transit)
         kept = before.industry if industry is None else (industry, *before.industry[1:])
         if after.industry != kept:
-            raise Failed("industry records 2701 and 2702 are not as expected", "行业记录 2701、2702 与预期不符")
+            raise Failed(
+                "industry records 2701 and 2702 are not as expected", "行业记录 2701、2702 与预期不符"
+            )
 
     return Step(run, Text(en, zh))
 
@@ -276,14 +293,18 @@ def unmoved() -> Step:
 
 def _records(name: str, before: tuple[bytes, ...], after: tuple[bytes, ...], added: int) -> None:
     """The newest records of before are those of after, pushed down by what was added."""
-    good = after == before if added == 0 else (after[1] == before[0] and after[0] != b"") if added == 1 else True
+    good = (
+        after == before if added == 0 else (after[1] == before[0] and after[0] != b"") if added == 1 else True
+    )
     if not good:
-        raise Failed(f"the {name} file does not show {added} new records", f"{name} 文件新增记录不是 {added} 条")
+        raise Failed(
+            f"the {name} file does not show {added} new records", f"{name} 文件新增记录不是 {added} 条"
+        )
 
 
 def _expect(answer: Response, allowed: tuple[int, ...], bench: Bench) -> None:
     told = describe_sw(answer.sw)
-    name = bench.trace[-1].command[:4].hex().upper()
+    name = command_name(bench.trace[-1].command)
     bench.note(f"{name}: {told}", f"{name}：{told}")
     if answer.sw in allowed or (ANY_REFUSAL in allowed and not answer.ok):
         return

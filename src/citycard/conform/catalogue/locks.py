@@ -31,7 +31,9 @@ def word(command: bytes, sw: int | tuple[int, ...], what: str) -> Step:
     """A command without data of its own answers a status word."""
     allowed = sw if isinstance(sw, tuple) else (sw,)
     words = " / ".join(f"{one:04X}" for one in allowed)
-    return Step(lambda b: _word(b, command, allowed, what), Text(f"{what} answers {words}", f"{what} 应答 {words}"))
+    return Step(
+        lambda b: _word(b, command, allowed, what), Text(f"{what} answers {words}", f"{what} 应答 {words}")
+    )
 
 
 def signed(head: str, sw: int | tuple[int, ...], what: str, tamper: str = "") -> Step:
@@ -64,7 +66,10 @@ def _ignore(_: object) -> None:
 def _fci_of_blocked(bench: Bench) -> None:
     answer = bench.send(SELECT)
     if answer.sw != 0x6283 or answer.data[:1] != b"\x6f":
-        raise Failed(f"SELECT answers {answer.sw:04X} and {len(answer.data)} bytes", f"SELECT 应答 {answer.sw:04X}，{len(answer.data)} 字节")
+        raise Failed(
+            f"SELECT answers {answer.sw:04X} and {len(answer.data)} bytes",
+            f"SELECT 应答 {answer.sw:04X}，{len(answer.data)} 字节",
+        )
 
 
 def _exhaust_unblock(bench: Bench) -> None:
@@ -115,34 +120,130 @@ def _tries_over_resets(bench: Bench) -> None:
         bench.select()
     _word(bench, authentication(bench), (0x9000,), "the right cryptogram")
     if tries[1] != tries[0] - 1:
-        raise Failed(f"{tries[0]:04X}, then after a reset {tries[1]:04X}", f"先 {tries[0]:04X}，复位后 {tries[1]:04X}")
+        raise Failed(
+            f"{tries[0]:04X}, then after a reset {tries[1]:04X}", f"先 {tries[0]:04X}，复位后 {tries[1]:04X}"
+        )
 
 
 INIT: Final = bytes.fromhex("805001020B01000000009900000000010F")
 INIT_LOAD: Final = bytes.fromhex("805000020B010000000199000000000110")
 CASES: Final = (
-    case("LCK-001", ("APPLICATION BLOCK with a wrong MAC blocks nothing", "MAC 错误的应用锁定无效"), (PBOC, SOURCES), holder(),
-         signed(BLOCK, 0x6988, "APPLICATION BLOCK, wrong MAC", "mac"), off(), word(SELECT, 0x9000, "SELECT"), restored(), needs=LOCKS),
-    case("LCK-002", ("A blocked application tells so when selected", "锁定的应用在选择时告知"), (JTT, SOURCES), block(), off(),
-         do(_fci_of_blocked, "SELECT answers 6283 with the FCI", "SELECT 应答 6283 并返回 FCI"), unblock(), needs=LOCKS),
-    case("LCK-003", ("A blocked application opens no transaction", "锁定的应用不可交易"), (PBOC, SOURCES), block(),
-         word(INIT, (0x6A81, 0x6283, 0x6985), "INITIALIZE FOR PURCHASE"), word(INIT_LOAD, (0x6A81, 0x6283, 0x6985), "INITIALIZE FOR LOAD"),
-         unblock(), needs=LOCKS),
-    case("LCK-004", ("A blocked application can still be read", "锁定的应用仍可读取"), (JTT, ASSUMED), block(), send("805C030204", size=4),
-         send("00B095001E", size=30), unblock(), needs=LOCKS),
-    case("LCK-005", ("A reset does not unblock", "复位不能解锁"), (PBOC, SOURCES), block(), off(), off(), word(SELECT, 0x6283, "SELECT"), unblock(), needs=LOCKS),
-    case("LCK-006", ("Unblocked, it works as before", "解锁后恢复正常"), (PBOC, SOURCES), fund(100), mark(), block(), unblock(), off(),
-         word(SELECT, 0x9000, "SELECT"), makes(PLAIN, 10), moved(-10, offline=1, log=1), needs=LOCKS),
-    case("LCK-007", ("An application that is not blocked is not unblocked", "未锁定的应用不可解锁"), (PBOC, ONE),
-         signed(UNBLOCK, 0x6985, "APPLICATION UNBLOCK"), needs=LOCKS),
-    case("LCK-008", ("Tries do not come back with the power", "断电不恢复尝试次数"), (PBOC, SOURCES),
-         do(_tries_over_resets, "one less after a reset", "复位后继续递减"), needs=LOCKS),
-    case("LCK-009", ("The control key locks after its tries", "控制密钥达到错误次数后锁定"), (PBOC, SOURCES),
-         do(_exhaust_control_key, "63Cx falling, then 6983 for good", "63Cx 递减，之后恒为 6983"), needs=LOCKS, ruins=True),
-    case("LCK-010", ("The maintenance key locks after its tries", "维护密钥达到错误次数后锁定"), (PBOC, SOURCES), holder(),
-         do(_exhaust_message_key, "6988, then 6983 for good", "6988，之后恒为 6983"), needs=LOCKS, ruins=True),
-    case("LCK-011", ("Wrong unblocking kills the application", "解锁失败超限应用永久锁定"), (PBOC, SOURCES), block(),
-         do(_exhaust_unblock, "6988, then 9303", "6988，之后 9303"), off(), word(SELECT, 0x9303, "SELECT"), needs=LOCKS, ruins=True),
-    case("LCK-012", ("Blocked for ever is for ever", "永久锁定不可恢复"), (PBOC, SOURCES), signed(BLOCK_FOR_EVER, 0x9000, "APPLICATION BLOCK for ever"), off(),
-         word(SELECT, (0x9303, 0x6A81), "SELECT"), needs=LOCKS, ruins=True),
-)  # fmt: skip
+    case(
+        "LCK-001",
+        ("APPLICATION BLOCK with a wrong MAC blocks nothing", "MAC 错误的应用锁定无效"),
+        (PBOC, SOURCES),
+        holder(),
+        signed(BLOCK, 0x6988, "APPLICATION BLOCK, wrong MAC", "mac"),
+        off(),
+        word(SELECT, 0x9000, "SELECT"),
+        restored(),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-002",
+        ("A blocked application tells so when selected", "锁定的应用在选择时告知"),
+        (JTT, SOURCES),
+        block(),
+        off(),
+        do(_fci_of_blocked, "SELECT answers 6283 with the FCI", "SELECT 应答 6283 并返回 FCI"),
+        unblock(),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-003",
+        ("A blocked application opens no transaction", "锁定的应用不可交易"),
+        (PBOC, SOURCES),
+        block(),
+        word(INIT, (0x6A81, 0x6283, 0x6985), "INITIALIZE FOR PURCHASE"),
+        word(INIT_LOAD, (0x6A81, 0x6283, 0x6985), "INITIALIZE FOR LOAD"),
+        unblock(),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-004",
+        ("A blocked application can still be read", "锁定的应用仍可读取"),
+        (JTT, ASSUMED),
+        block(),
+        send("805C030204", size=4),
+        send("00B095001E", size=30),
+        unblock(),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-005",
+        ("A reset does not unblock", "复位不能解锁"),
+        (PBOC, SOURCES),
+        block(),
+        off(),
+        off(),
+        word(SELECT, 0x6283, "SELECT"),
+        unblock(),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-006",
+        ("Unblocked, it works as before", "解锁后恢复正常"),
+        (PBOC, SOURCES),
+        fund(100),
+        mark(),
+        block(),
+        unblock(),
+        off(),
+        word(SELECT, 0x9000, "SELECT"),
+        makes(PLAIN, 10),
+        moved(-10, offline=1, log=1),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-007",
+        ("An application that is not blocked is not unblocked", "未锁定的应用不可解锁"),
+        (PBOC, ONE),
+        signed(UNBLOCK, 0x6985, "APPLICATION UNBLOCK"),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-008",
+        ("Tries do not come back with the power", "断电不恢复尝试次数"),
+        (PBOC, SOURCES),
+        do(_tries_over_resets, "one less after a reset", "复位后继续递减"),
+        needs=LOCKS,
+    ),
+    case(
+        "LCK-009",
+        ("The control key locks after its tries", "控制密钥达到错误次数后锁定"),
+        (PBOC, SOURCES),
+        do(_exhaust_control_key, "63Cx falling, then 6983 for good", "63Cx 递减，之后恒为 6983"),
+        needs=LOCKS,
+        ruins=True,
+    ),
+    case(
+        "LCK-010",
+        ("The maintenance key locks after its tries", "维护密钥达到错误次数后锁定"),
+        (PBOC, SOURCES),
+        holder(),
+        do(_exhaust_message_key, "6988, then 6983 for good", "6988，之后恒为 6983"),
+        needs=LOCKS,
+        ruins=True,
+    ),
+    case(
+        "LCK-011",
+        ("Wrong unblocking kills the application", "解锁失败超限应用永久锁定"),
+        (PBOC, SOURCES),
+        block(),
+        do(_exhaust_unblock, "6988, then 9303", "6988，之后 9303"),
+        off(),
+        word(SELECT, 0x9303, "SELECT"),
+        needs=LOCKS,
+        ruins=True,
+    ),
+    case(
+        "LCK-012",
+        ("Blocked for ever is for ever", "永久锁定不可恢复"),
+        (PBOC, SOURCES),
+        signed(BLOCK_FOR_EVER, 0x9000, "APPLICATION BLOCK for ever"),
+        off(),
+        word(SELECT, (0x9303, 0x6A81), "SELECT"),
+        needs=LOCKS,
+        ruins=True,
+    ),
+)

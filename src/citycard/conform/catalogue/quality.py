@@ -67,8 +67,13 @@ def _after_resets(bench: Bench) -> None:
 
 def _sessions(bench: Bench) -> None:
     rands = [opening(bench, COMPOSITE, 0).rand for _ in range(SESSIONS)]
-    _within(stats.monobit_z(stats.bits_of(b"".join(rands))), stats.Z_MAX, "ones in INITIALIZE's random numbers",
-            "初始化随机数 1 的比例", bench)  # fmt: skip
+    _within(
+        stats.monobit_z(stats.bits_of(b"".join(rands))),
+        stats.Z_MAX,
+        "ones in INITIALIZE's random numbers",
+        "初始化随机数 1 的比例",
+        bench,
+    )
     if len(set(rands)) < SESSIONS - 2:  # of 200 draws of 4 bytes two alike are a chance of 5 in a million
         raise Failed("random numbers repeat", "随机数重复")
 
@@ -157,35 +162,112 @@ def _spent(bench: Bench) -> None:
     transact(bench, COMPOSITE, min(bench.samples, bench.balance()))
 
 
-def _time(id_: str, title: tuple[str, str], source: str, *steps: Step, needs: frozenset[Need] = NOTHING) -> Case:
+def _time(
+    id_: str, title: tuple[str, str], source: str, *steps: Step, needs: frozenset[Need] = NOTHING
+) -> Case:
     return case(id_, title, (source, ASSUMED if source == READER else ONE), *steps, needs=needs)
 
 
 CASES: Final = (
-    _random("RND-001", ("Challenges do not repeat", "随机数不重复"), lambda b: _unique(_draws(b), b), "1,000 challenges, all different", "1000 个随机数互不相同"),
-    _random("RND-002", ("As many ones as zeros", "0 与 1 均衡"),
-            lambda b: _within(stats.monobit_z(stats.bits_of(b"".join(_draws(b)))), stats.Z_MAX, "ones", "1 的比例", b),
-            "the share of ones is a half", "1 的比例为一半"),
-    _random("RND-003", ("Bits do not follow one another", "相邻位独立"),
-            lambda b: _within(stats.runs_z(stats.bits_of(b"".join(_draws(b)))), stats.Z_MAX, "runs", "游程", b),
-            "as many changes as chance makes", "游程数符合随机"),
-    _random("RND-004", ("All bytes are as frequent", "字节分布均匀"),
-            lambda b: _within(max(0.0, stats.bytes_z(b"".join(_draws(b)))), stats.Z_ONE_SIDED, "chi-square of bytes", "字节卡方", b),
-            "chi-square over 256 values", "256 种取值的卡方检验"),
-    _random("RND-005", ("No bit position stands still", "各比特位均衡"),
-            lambda b: _within(stats.worst_position_z(_draws(b)), stats.Z_POSITION, "worst position", "最差比特位", b),
-            "each of 64 positions is even", "64 个比特位均衡"),
-    _random("RND-006", ("A challenge does not follow from the one before", "前后随机数不相关"),
-            lambda b: _within(stats.serial_z(_draws(b)), stats.Z_MAX, "changes from draw to draw", "前后变化", b),
-            "half of the bits change", "一半比特发生变化"),
-    _random("RND-007", ("A reset does not start the numbers again", "复位后随机数不重来"), _after_resets, "the first challenge after each reset is new", "每次复位后的首个随机数均不同"),
-    _random("RND-008", ("INITIALIZE draws as well as GET CHALLENGE", "初始化随机数质量"), _sessions, "even, and without repetition", "均衡且不重复"),
-    _random("RND-009", ("INITIALIZE draws a number of its own", "初始化使用新的随机数"), _two_sources, "it is not the challenge before it", "与前一随机数不同"),
+    _random(
+        "RND-001",
+        ("Challenges do not repeat", "随机数不重复"),
+        lambda b: _unique(_draws(b), b),
+        "1,000 challenges, all different",
+        "1000 个随机数互不相同",
+    ),
+    _random(
+        "RND-002",
+        ("As many ones as zeros", "0 与 1 均衡"),
+        lambda b: _within(
+            stats.monobit_z(stats.bits_of(b"".join(_draws(b)))), stats.Z_MAX, "ones", "1 的比例", b
+        ),
+        "the share of ones is a half",
+        "1 的比例为一半",
+    ),
+    _random(
+        "RND-003",
+        ("Bits do not follow one another", "相邻位独立"),
+        lambda b: _within(stats.runs_z(stats.bits_of(b"".join(_draws(b)))), stats.Z_MAX, "runs", "游程", b),
+        "as many changes as chance makes",
+        "游程数符合随机",
+    ),
+    _random(
+        "RND-004",
+        ("All bytes are as frequent", "字节分布均匀"),
+        lambda b: _within(
+            max(0.0, stats.bytes_z(b"".join(_draws(b)))),
+            stats.Z_ONE_SIDED,
+            "chi-square of bytes",
+            "字节卡方",
+            b,
+        ),
+        "chi-square over 256 values",
+        "256 种取值的卡方检验",
+    ),
+    _random(
+        "RND-005",
+        ("No bit position stands still", "各比特位均衡"),
+        lambda b: _within(
+            stats.worst_position_z(_draws(b)), stats.Z_POSITION, "worst position", "最差比特位", b
+        ),
+        "each of 64 positions is even",
+        "64 个比特位均衡",
+    ),
+    _random(
+        "RND-006",
+        ("A challenge does not follow from the one before", "前后随机数不相关"),
+        lambda b: _within(stats.serial_z(_draws(b)), stats.Z_MAX, "changes from draw to draw", "前后变化", b),
+        "half of the bits change",
+        "一半比特发生变化",
+    ),
+    _random(
+        "RND-007",
+        ("A reset does not start the numbers again", "复位后随机数不重来"),
+        _after_resets,
+        "the first challenge after each reset is new",
+        "每次复位后的首个随机数均不同",
+    ),
+    _random(
+        "RND-008",
+        ("INITIALIZE draws as well as GET CHALLENGE", "初始化随机数质量"),
+        _sessions,
+        "even, and without repetition",
+        "均衡且不重复",
+    ),
+    _random(
+        "RND-009",
+        ("INITIALIZE draws a number of its own", "初始化使用新的随机数"),
+        _two_sources,
+        "it is not the challenge before it",
+        "与前一随机数不同",
+    ),
     _time("TIM-001", ("SELECT", "选择应用时间"), READER, _limit(_identify, (0.5, 100), (0.99, 250))),
     _time("TIM-002", ("INITIALIZE", "初始化时间"), READER, _limit(_open, (0.5, 100), (0.99, 250))),
     _time("TIM-003", ("What a gate reads", "闸机读取时间"), READER, _limit(_read, (0.5, 250), (0.99, 500))),
-    _time("TIM-004", ("An exit: the card's part, median", "出站交易卡片部分（中位数）"), BEIJING, fund(10), _limit(_ride, (0.5, 300)), needs=WRITES),
-    _time("TIM-005", ("An exit: the card's part, 99 of 100", "出站交易卡片部分（99 分位）"), SHANGHAI, fund(10), _limit(_ride, (0.99, 400)), needs=WRITES),
-    _time("TIM-006", ("A load: the card's part", "圈存卡片部分"), SHANGHAI, room(), _limit(_credit, (0.5, 1000), (0.99, 1000)),
-          Step(_spent), needs=WRITES),
-)  # fmt: skip
+    _time(
+        "TIM-004",
+        ("An exit: the card's part, median", "出站交易卡片部分（中位数）"),
+        BEIJING,
+        fund(10),
+        _limit(_ride, (0.5, 300)),
+        needs=WRITES,
+    ),
+    _time(
+        "TIM-005",
+        ("An exit: the card's part, 99 of 100", "出站交易卡片部分（99 分位）"),
+        SHANGHAI,
+        fund(10),
+        _limit(_ride, (0.99, 400)),
+        needs=WRITES,
+    ),
+    _time(
+        "TIM-006",
+        ("A load: the card's part", "圈存卡片部分"),
+        SHANGHAI,
+        room(),
+        _limit(_credit, (0.5, 1000), (0.99, 1000)),
+        Step(_spent),
+        needs=WRITES,
+    ),
+)

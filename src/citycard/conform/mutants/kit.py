@@ -13,24 +13,26 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from citycard.conform import proofs
+from citycard.conform import cells, proofs
 from citycard.conform.bench import SELECT
 from citycard.conform.keyring import Keyring
 from citycard.conform.proofs import Opening
-from citycard.conform.specimens import Specimen, file_of, purse_file, set_purse, write
+from citycard.conform.specimens import Specimen
 from citycard.core import tunion
 from citycard.core.apdu import Response
 from citycard.core.card import Card, PowerLost
-from citycard.core.card.apps.purse import Body, read_body
-from citycard.core.card.atomic import Change
-from citycard.core.card.files import record_address
+from citycard.core.card.apps.purse import Body
 
 Mutant = Callable[[Specimen, Keyring], Specimen]
 Effect = Callable[["Twin"], None]
 When = int | Callable[[int], bool] | None
 Data = str | Callable[[bytes], bytes] | None
-FILES: Final = {"log": tunion.SFI_LOG, "transit": tunion.SFI_TRANSIT, "industry": tunion.SFI_INDUSTRY,
-                "holder": tunion.SFI_HOLDER}  # fmt: skip
+FILES: Final = {
+    "log": tunion.SFI_LOG,
+    "transit": tunion.SFI_TRANSIT,
+    "industry": tunion.SFI_INDUSTRY,
+    "holder": tunion.SFI_HOLDER,
+}
 NOTHING_PROVEN: Final = {"proof_txn": 0, "proof_serial": 0, "proof_mac": bytes(4), "proof_tac": bytes(4)}
 CLOSING: Final = re.compile("805[24]0")
 
@@ -93,29 +95,23 @@ class Twin(Specimen):
     @property
     def body(self) -> Body:
         """The purse as it lies in the cells."""
-        return read_body(self.card.memory, purse_file(self.card))
+        return cells.purse_body(self.card)
 
     def set(self, **values: Any) -> None:
         """Change the purse in the cells."""
-        set_purse(self.card, **values)
+        cells.set_purse(self.card, **values)
 
     def file(self, name: str) -> bytes:
         """A file's cells."""
-        file = file_of(self.card, FILES[name])
-        return self.card.memory.read(file.body, file.size)
+        return cells.file_cells(self.card, FILES[name])
 
-    def put(self, name: str, cells: bytes) -> None:
+    def put(self, name: str, content: bytes) -> None:
         """Put a file's cells back."""
-        change = Change(self.card.memory)
-        change.write(file_of(self.card, FILES[name]).body, cells)
-        write(self.card, change)
+        cells.set_file_cells(self.card, FILES[name], content)
 
     def poke(self, name: str, number: int, at: int, data: bytes) -> None:
         """Change bytes of a record in the cells."""
-        change = Change(self.card.memory)
-        file = file_of(self.card, FILES[name])
-        change.write(record_address(self.card.memory, file, number) + at, data)
-        write(self.card, change)
+        cells.poke_record(self.card, FILES[name], number, at, data)
 
 
 def mutant(bend: Callable[[Twin, bytes], bytes], wake: Callable[[Twin], bytes] = Twin.start) -> Mutant:
@@ -200,8 +196,8 @@ def undoes(pattern: str, *what: str, amount_fen: int | None = None) -> Mutant:
         answer = twin.obey(command)
         spared = amount_fen is not None and (not twin.openings or twin.openings[-1].amount_fen != amount_fen)
         if matches(pattern, command) and answer[-2:] == b"\x90\x00" and not spared:
-            for name, cells in files.items():
-                twin.put(name, cells)
+            for name, content in files.items():
+                twin.put(name, content)
             twin.set(**{name: getattr(body, name) for name in what if name not in FILES})
         return answer
 
@@ -252,8 +248,10 @@ def when_torn(effect: Effect, opened: str) -> Mutant:
     return mutant(bend, wake)
 
 
-def when_cut(pattern: str, effect: Callable[[Twin, Body, dict[str, bytes]], None], starts: bool = False) -> Mutant:
-    """Does one thing after a cut inside a command that was made nevertheless; it is told what stood before."""
+def when_cut(
+    pattern: str, effect: Callable[[Twin, Body, dict[str, bytes]], None], starts: bool = False
+) -> Mutant:
+    """Does one thing after a cut inside a command that was made all the same; told what stood before."""
 
     def bend(twin: Twin, command: bytes) -> bytes:
         if matches(pattern, command):
@@ -347,9 +345,11 @@ def lenient(tamper: str) -> Mutant:
     def bend(twin: Twin, command: bytes) -> bytes:
         if CLOSING.match(command.hex()) and twin.pending:
             right = right_closing(twin, command)
-            tries = [right_closing(twin, command, tamper)] if tamper != "stale" else [
-                right_closing(twin, command, "", which) for which in range(-len(twin.openings), -1)
-            ]  # fmt: skip
+            tries = (
+                [right_closing(twin, command, tamper)]
+                if tamper != "stale"
+                else [right_closing(twin, command, "", which) for which in range(-len(twin.openings), -1)]
+            )
             command = right if command in tries else command
         return twin.obey(command)
 
@@ -383,7 +383,7 @@ def repeats(effect: Effect) -> Mutant:
 
 
 def careless(pattern: str, wrong: Callable[[bytes], bytes], signs: Callable[[bytes], bytes]) -> Mutant:
-    """Takes one kind of wrong secure-messaging MAC: one that is `wrong` of the MAC over `signs` of the command."""
+    """Takes one kind of wrong secure-messaging MAC: `wrong` of the MAC over `signs` of the command."""
 
     def bend(twin: Twin, command: bytes) -> bytes:
         if matches(pattern, command) and twin.challenges:

@@ -22,13 +22,16 @@ from citycard.conform.mutants.kit import (
     slow,
     when_powered,
 )
+from citycard.core.purse import ATC_MAX
 from citycard.core.tlv import find, tlv
 
 LIVED_RECORDS: Final = 4  # in the log of the specimen (`stands.lived`)
 PURSE: Final = "00A4040008"
 
 
-def _fci(change: Callable[[bytes], bytes] = bytes, version: bool = True, name: Callable[[bytes], bytes] = bytes) -> Mutant:
+def _fci(
+    change: Callable[[bytes], bytes] = bytes, version: bool = True, name: Callable[[bytes], bytes] = bytes
+) -> Mutant:
     """The FCI of the purse with its issuer data, its version or its name altered."""
 
     def data(raw: bytes) -> bytes:
@@ -156,7 +159,7 @@ COMMANDS: Final[dict[str, Mutant]] = {
 
 
 def _spends(fen: int) -> Callable[[Twin], None]:
-    return lambda twin: twin.set(balance_fen=twin.body.balance_fen - fen)
+    return lambda twin: twin.set(balance_fen=max(0, twin.body.balance_fen - fen))
 
 
 BALANCE: Final[dict[str, Mutant]] = {
@@ -166,13 +169,15 @@ BALANCE: Final[dict[str, Mutant]] = {
     "BAL-004": says("805001", data=plus(6, 9)),
     "BAL-005": says("805003", data=_byte(10, 7)),
     "BAL-006": says("805003", data=plus(4, 6)),
-    "BAL-007": also("805003", lambda t: t.set(offline=t.body.offline + 1)),
+    "BAL-007": also("805003", lambda t: t.set(offline=min(ATC_MAX, t.body.offline + 1))),
     "BAL-008": says("805000", data=plus(0, 4)),
     "BAL-009": when_powered(_spends(1)),
 }
 
 
-def _each(change: Callable[[bytes, int], bytes], pattern: str = "008400", keep: slice = slice(None)) -> Mutant:
+def _each(
+    change: Callable[[bytes, int], bytes], pattern: str = "008400", keep: slice = slice(None)
+) -> Mutant:
     """Alters every random number; the change is told its number, counted from 0 in this card's life."""
 
     def bend(twin: Twin, command: bytes) -> bytes:

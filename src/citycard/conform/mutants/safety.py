@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from citycard.conform import cells
 from citycard.conform.mutants.kit import (
     Mutant,
     Twin,
@@ -25,10 +26,7 @@ from citycard.conform.mutants.kit import (
     when_torn,
 )
 from citycard.conform.mutants.money import OPENED15, OPENED16, forgets_proof, moves
-from citycard.conform.specimens import write
 from citycard.core.card.apps.purse import Body
-from citycard.core.card.atomic import Change
-from citycard.core.card.files import check_image, parse
 from citycard.core.crypto import xor
 
 WRITE_HOLDER: Final = "04D696"
@@ -138,10 +136,7 @@ def _shy(pattern: str) -> Mutant:
 
 def _revives(twin: Twin) -> None:
     """The application is active again."""
-    directory = next(d for d in parse(check_image(twin.card.memory)) if d.purse is not None)
-    change = Change(twin.card.memory)
-    change.write(directory.body, bytes(8))
-    write(twin.card, change)
+    cells.revive(twin.card)
 
 
 def _steps_back(twin: Twin) -> None:
