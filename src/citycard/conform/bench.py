@@ -14,7 +14,8 @@ from citycard.conform.keyring import Keyring
 from citycard.conform.model import Exchanged, Failed, NotRun, Text
 from citycard.conform.proofs import Opening
 from citycard.core import tunion
-from citycard.core.apdu import Command, Response, describe_sw
+from citycard.core.apdu import ApduError, Command, Response, describe_sw
+from citycard.core.crypto import SUITES
 from citycard.core.dialogue import CardGone
 from citycard.core.tlv import TlvError, find
 
@@ -57,7 +58,13 @@ class Bench:
 
     def begin(self, selects: bool) -> None:
         """A new case: nothing kept of the one before; the card powered, its purse selected."""
-        self.values = {"terminal": TERMINAL, "index": bytes((self.key_index,)), "aid": tunion.AID_PURSE}
+        block = SUITES[self.algorithm].block if self.algorithm in SUITES else 8
+        self.values = {
+            "terminal": TERMINAL,
+            "index": bytes((self.key_index,)),
+            "aid": tunion.AID_PURSE,
+            "proof": bytes((block,)) + bytes(block),  # Lc and a cryptogram that is wrong
+        }
         self.observed, self.trace, self.opened, self.before = [], [], [], None
         self.power()
         if selects:
@@ -137,17 +144,30 @@ class Bench:
         return Purse(self.balance(), offline, online, *kept)
 
 
-def card_factors(field_: Field) -> tuple[bytes, ...]:
-    """The path to a card's keys, from the public file in its FCI or EF15 itself; empty when it has none."""
+def public_file(field_: Field) -> bytes:
+    """The public file of the card in the field, from its FCI or EF15 itself; empty when it has none."""
     field_.connect()
-    answer = Response.decode(field_(SELECT))
     public: bytes | None
     try:
-        public = find(answer.data, *FCI_PUBLIC)
-    except TlvError:
-        public = None
-    if public is None or len(public) < tunion.PUBLIC.size:
-        public = Response.decode(field_(bytes.fromhex("00B095001E"))).data
-    if len(public) < tunion.PUBLIC.size:
-        return ()
-    return tunion.issuer_factor(public), tunion.card_factor(public)
+        public = find(Response.decode(field_(SELECT)).data, *FCI_PUBLIC)
+        if public is None or len(public) < tunion.PUBLIC.size:
+            public = Response.decode(field_(bytes.fromhex("00B095001E"))).data
+    except (TlvError, ApduError):
+        return b""
+    return public if len(public) >= tunion.PUBLIC.size else b""
+
+
+def card_factors(field_: Field) -> tuple[bytes, ...]:
+    """The path to a card's keys; empty when the card has no public file."""
+    public = public_file(field_)
+    return (tunion.issuer_factor(public), tunion.card_factor(public)) if public else ()
+
+
+def identity(field_: Field) -> tuple[str, str]:
+    """Answer to reset and number of the card in the field, in hex digits; dashes where it tells none."""
+    try:
+        atr = field_.connect().hex(" ").upper()
+        public = public_file(field_)
+    except CardGone:
+        return "-", "-"
+    return atr, public[10:20].hex() if public else "-"

@@ -18,7 +18,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from citycard import __version__
 from citycard.conform.annotate import annotate
-from citycard.conform.model import VERDICTS, Exchanged, Result, Text, Verdict
+from citycard.conform.bench import identity
+from citycard.conform.catalogue import GROUPS
+from citycard.conform.model import VERDICTS, Case, Exchanged, Result, Text, Verdict
+from citycard.conform.run import Orders
+from citycard.conform.stands import Stand
 from citycard.core.problem import declare
 
 HTML, JUNIT, TRACE = "report.html", "junit.xml", "trace.txt"
@@ -171,6 +175,58 @@ def write(report: Report, folder: Path, language: str = "en") -> list[Path]:
     except OSError as fault:
         raise CONFORM_REPORT(folder=folder, why=fault.strerror or fault) from None
     return [folder / name for name in files]
+
+
+def card_report(
+    results: Sequence[Result], stand: Stand, orders: Orders, profile: str, made_at: datetime
+) -> Report:
+    """The report on a card, with what must be known to repeat the test."""
+    yes, no = "yes / 是", "no / 否"
+    atr, pan = identity(stand.field())
+    facts = (
+        (Text("Card number", "卡号"), pan),
+        (Text("Answer to reset", "复位应答"), atr),
+        (Text("Profile and catalogue", "卡型与用例集"), f"{profile}, {len(results)} cases"),
+        (Text("Reader", "读写器"), stand.title),
+        (Text("Keys at hand", "密钥"), no if stand.keys is None else yes),
+        (Text("Writing allowed", "允许写卡"), yes if orders.allow_write else no),
+        (Text("Locking allowed", "允许锁卡"), yes if orders.allow_lock else no),
+        (Text("Samples for each time", "每项时间样本数"), str(orders.samples)),
+        (Text("Time taken", "测试用时"), f"{sum(result.seconds for result in results):.1f} s"),
+    )
+    title = Text("Card conformance report", "卡片符合性测试报告")
+    return Report(title, made_at, facts, GROUPS, tuple(results))
+
+
+def catalogue_rows(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """The catalogue as plain values, for JSON."""
+    return [
+        {
+            "id": case.id,
+            "group": case.group,
+            "title": case.title._asdict(),
+            "clause": case.clause,
+            "confidence": case.confidence.name.lower(),
+            "needs": sorted(case.needs),
+            "expectations": [text._asdict() for text in case.expectations],
+        }
+        for case in cases
+    ]
+
+
+def result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The results as plain values, for JSON."""
+    return [
+        {
+            "id": result.case.id,
+            "verdict": result.verdict.value,
+            "why": result.why._asdict(),
+            "observed": [text.en for text in result.observed],
+            "exchanges": len(result.trace),
+            "seconds": round(result.seconds, 6),
+        }
+        for result in results
+    ]
 
 
 def summary(results: Sequence[Result], language: str) -> str:

@@ -294,7 +294,7 @@ CASES: Final = (
         "CMD-048",
         ("EXTERNAL AUTHENTICATE without a challenge", "未取随机数时外部认证"),
         (PBOC, SOURCES),
-        send("0082000008 0000000000000000", 0x6984),
+        send("00820000 {proof}", 0x6984),
         needs=WRITE,
     ),
     case(
@@ -302,7 +302,7 @@ CASES: Final = (
         ("EXTERNAL AUTHENTICATE with an unknown key", "外部认证密钥不存在"),
         (PBOC, SOURCES),
         send("0084000008"),
-        send("0082007F08 0000000000000000", (0x6A88, 0x9403)),
+        send("0082007F {proof}", (0x6A88, 0x9403)),
         needs=WRITE,
     ),
     case(

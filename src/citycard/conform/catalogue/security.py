@@ -306,12 +306,7 @@ CASES: Final = (
         ("A right MAC gives the tries back", "MAC 正确恢复尝试次数"),
         (PBOC, SOURCES),
         holder(),
-        protected("04D69600", "other", 0x6988, "mac"),
-        protected("04D69600", "other", 0x6988, "mac"),
-        protected("04D69600", "file"),
-        protected("04D69600", "other", 0x6988, "mac"),
-        protected("04D69600", "other", 0x6988, "mac"),
-        protected("04D69600", "file"),
+        *4 * (protected("04D69600", "other", 0x6988, "mac"), protected("04D69600", "file")),
         needs=WRITES,
     ),
     case(
