@@ -40,6 +40,17 @@ app = typer.Typer(
     help="Conformance tests for cards and terminals. 卡片与终端符合性测试。", no_args_is_help=True
 )
 
+terminal_app = typer.Typer(help="Test a terminal: own, or one under test over PC/SC. 终端测试。")
+app.add_typer(terminal_app, name="terminal")
+
+
+class Place(StrEnum):
+    """Where a terminal under test stands."""
+
+    ENTER = "enter"
+    EXIT = "exit"
+    PAY = "pay"
+
 
 class ProfileName(StrEnum):
     """Catalogues of card cases."""
@@ -60,15 +71,33 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--case", help="Only this case or group, e.g. TU-PUR-003 or STR; repeat for more."),
 ]
+OnlyScenario = Annotated[
+    list[str] | None,
+    typer.Option("--case", help="Only this scenario or group, e.g. TT-TOR-004 or TOR; repeat for more."),
+]
+Lab = Annotated[Path, typer.Argument(help="The laboratory's folder.")]
+Places = Annotated[
+    list[Place] | None,
+    typer.Option("--place", help="A place the terminal under test serves; repeat for more."),
+]
 
 
 @app.command("list")
-def list_cases(profile: Profile = ProfileName.T_UNION, only: Only = None, as_json: AsJson = False) -> None:
+def list_cases(
+    profile: Profile = ProfileName.T_UNION,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="The scenarios for terminals instead.")
+    ] = False,
+    only: Only = None,
+    as_json: AsJson = False,
+) -> None:
     """List the cases: number, what each needs, title. 用例清单。"""
     from citycard.cli import language
     from citycard.conform.report import catalogue_rows
+    from citycard.conform.terminal import run as scenarios
 
-    cases = _cases(profile, only)
+    told = map(scenarios.case_of, scenarios.chosen(only or ())) if terminal else ()
+    cases = tuple(told) if terminal else _cases(profile, only)
     if as_json:
         rows = catalogue_rows(cases)
         typer.echo(json.dumps({"profile": profile.value, "cases": rows}, ensure_ascii=False))
@@ -112,6 +141,103 @@ def run_card(
     with options.progress_bar() as advance:
         results = run(cases, stand, orders, advance)
     _tell(card_report(results, stand, orders, profile.value, now), report, language(), as_json)
+
+
+@terminal_app.callback(invoke_without_command=True)
+def own_terminal(
+    context: typer.Context,
+    only: OnlyScenario = None,
+    report: Folder = REPORT_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Play scripted cards to this program's own terminals and judge their records. 终端自检。"""
+    if context.invoked_subcommand is not None:
+        return
+    from citycard.cli import language
+    from citycard.conform.report import terminal_report
+    from citycard.conform.specimens import laboratory_vault
+    from citycard.conform.terminal.laboratory import Laboratory
+    from citycard.conform.terminal.own import OwnTerminals
+    from citycard.conform.terminal.run import chosen, run
+
+    laboratory = Laboratory(laboratory_vault(os.urandom), os.urandom)
+    with options.progress_bar() as advance:
+        results = run(chosen(only or ()), lambda: OwnTerminals(laboratory), laboratory, advance)
+    told = terminal_report(results, OwnTerminals.title, "enter, exit, pay", datetime.now())
+    _tell(told, report, language(), as_json)
+
+
+@terminal_app.command()
+def prepare(lab: Lab) -> None:
+    """Make a laboratory folder: a vault for PSAMs, and parameters to tell. 建立实验室目录。"""
+    from citycard.conform.terminal import folder
+
+    for made in folder.prepare(lab, lambda: options.passphrase(confirm=True)):
+        typer.echo(made)
+
+
+@terminal_app.command()
+def play(
+    lab: Lab,
+    host: Annotated[str, typer.Option(help="Where vpcd listens for the card.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = 35_963,
+    places: Places = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long each card lies in the reader; 0 asks a person.")
+    ] = 0,
+    only: OnlyScenario = None,
+) -> None:
+    """Play the cards, one after another, to a terminal under test that uses PC/SC. 向被测终端演示卡片。"""
+    from citycard.conform.readers import VirtualReader
+    from citycard.conform.terminal import folder
+    from citycard.conform.terminal.laboratory import Laboratory
+    from citycard.conform.terminal.played import PlayedCard
+    from citycard.conform.terminal.plug import PlugIn
+    from citycard.conform.terminal.run import chosen
+    from citycard.conform.terminal.run import play as play_scenario
+
+    def tell(place: str, card: PlayedCard) -> None:
+        typer.echo(f"  {place}: card {card.pan}", err=True)
+        if not seconds:
+            typer.prompt("  Enter presents the card / 按回车放卡", default="", show_default=False, err=True)
+
+    def until() -> None:
+        if seconds:
+            time.sleep(seconds)
+        else:
+            typer.prompt("  Enter takes it away / 按回车取卡", default="", show_default=False, err=True)
+
+    laboratory = Laboratory(folder.open_vault(lab, options.passphrase), os.urandom)
+    terminal = PlugIn(lambda: VirtualReader(host, port), tell, until)
+    for scenario in chosen(only or (), frozenset(places or ())):
+        typer.echo(f"{scenario.id} {scenario.title.en} {scenario.title.zh}", err=True)
+        folder.keep_played(lab, scenario, *play_scenario(scenario, terminal, laboratory))
+
+
+@terminal_app.command()
+def judge(
+    lab: Lab,
+    batches: Annotated[list[Path], typer.Argument(help="Batch files that the terminal under test has made.")],
+    places: Places = None,
+    only: OnlyScenario = None,
+    report: Folder = REPORT_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the records of a terminal under test by what was played to it. 判定被测终端的记录。"""
+    from citycard.cli import language
+    from citycard.conform.report import terminal_report
+    from citycard.conform.terminal import folder
+    from citycard.conform.terminal.run import chosen
+
+    vault = folder.open_vault(lab, options.passphrase)
+    records = folder.read_batches(batches)
+    scenarios = chosen(only or (), frozenset(places or ()))
+    results = folder.judge_played(scenarios, folder.read_played(lab), records, vault)
+    title = ", ".join(sorted({record.terminal.hex() for record in records}))
+    told = terminal_report(
+        results, title, ", ".join(sorted(places or ("enter", "exit", "pay"))), datetime.now()
+    )
+    _tell(told, report, language(), as_json)
 
 
 def _cases(profile: ProfileName, only: list[str] | None) -> tuple[Case, ...]:

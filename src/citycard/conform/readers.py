@@ -7,6 +7,8 @@ for: an installation without them tests emulated cards and its own terminal.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from importlib import import_module
 from typing import Any, cast
 
@@ -26,10 +28,21 @@ def open_reader(name: str) -> Field:
     return cast(Field, _module("citycard.terminal.pcsc").PcscLink(name))
 
 
-def serve_virtual(card: Field, host: str, port: int) -> bool:
-    """Put a card into vpcd's virtual reader until the reader hangs up (True) or the card leaves (False)."""
-    vpcd = _module("citycard.terminal.vpcd")
-    return bool(vpcd.serve(vpcd.dial(host, port), card))
+class VirtualReader:
+    """A card in vpcd's virtual reader, until the reader hangs up or the card leaves."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._vpcd = _module("citycard.terminal.vpcd")
+        self._wire = self._vpcd.dial(host, port)
+
+    def serve(self, card: Field) -> None:
+        """Answer the reader."""
+        self._vpcd.serve(self._wire, card)
+
+    def remove(self) -> None:
+        """Take the card out: hang up."""
+        with contextlib.suppress(OSError):
+            self._wire.shutdown(socket.SHUT_RDWR)
 
 
 def _module(name: str) -> Any:

@@ -23,6 +23,7 @@ from citycard.conform.catalogue import GROUPS
 from citycard.conform.model import VERDICTS, Case, Exchanged, Result, Text, Verdict
 from citycard.conform.run import Orders
 from citycard.conform.stands import Stand
+from citycard.conform.terminal.scenarios import GROUPS as TERMINAL_GROUPS
 from citycard.core.problem import declare
 
 HTML, JUNIT, TRACE = "report.html", "junit.xml", "trace.txt"
@@ -196,6 +197,20 @@ def card_report(
     )
     title = Text("Card conformance report", "卡片符合性测试报告")
     return Report(title, made_at, facts, GROUPS, tuple(results))
+
+
+def terminal_report(results: Sequence[Result], title: str, places: str, made_at: datetime) -> Report:
+    """The report on a terminal."""
+    facts = (
+        (Text("Terminal under test", "被测终端"), title),
+        (Text("Places", "场所"), places),
+        (Text("Scenarios", "场景数"), str(len(results))),
+        (Text("Time taken", "测试用时"), f"{sum(result.seconds for result in results):.1f} s"),
+    )
+    groups = TERMINAL_GROUPS | {"NUM": Text("Records as a whole", "记录整体")}
+    return Report(
+        Text("Terminal conformance report", "终端符合性测试报告"), made_at, facts, groups, tuple(results)
+    )
 
 
 def catalogue_rows(cases: Sequence[Case]) -> list[dict[str, Any]]:

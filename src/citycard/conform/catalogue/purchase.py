@@ -28,6 +28,7 @@ from citycard.conform.steps_purse import (
     proves_mac2,
     proves_tac,
     reset,
+    stage_industry,
     transact,
     unmoved,
 )
@@ -365,6 +366,7 @@ CASES: Final = (
         ("A purchase leaves transit files alone", "普通消费不改动公交文件"),
         (PBOC, ONE),
         fund(300),
+        makes(COMPOSITE, 0, stage_industry(0x2B)),
         mark(),
         makes(PLAIN, 10),
         check(

@@ -15,7 +15,7 @@ from citycard.conform import stats
 from citycard.conform.bench import SELECT, Bench
 from citycard.conform.catalogue.declare import ASSUMED, NOTHING, ONE, WRITES, case
 from citycard.conform.catalogue.load import room
-from citycard.conform.model import Case, Failed, Need, Step, Undecided
+from citycard.conform.model import Case, Failed, Need, Step, Text, Undecided
 from citycard.conform.steps import do
 from citycard.conform.steps_purse import (
     COMPOSITE,
@@ -102,17 +102,23 @@ def _timed(bench: Bench, exchange: Callable[[], None]) -> list[float]:
     return taken
 
 
+def _named(q: float) -> Text:
+    """What a quantile is called."""
+    return Text("median", "中位数") if q == 0.5 else Text(f"p{round(q * 100)}", f"{round(q * 100)} 分位")
+
+
 def _judge(taken: list[float], q: float, limit_ms: float, bench: Bench) -> None:
     found = stats.quantile(taken, q)
-    name = "median" if q == 0.5 else f"p{round(q * 100)}"
     low = "?" if found.low is None else f"{found.low:.2f}"
     high = "?" if found.high is None else f"{found.high:.2f}"
-    told = f"{name} {found.value:.2f} ms, 95 %: {low} .. {high} ms, limit {limit_ms:g} ms, n = {len(taken)}"
-    bench.note(told, told)
+    rest = f"{found.value:.2f} ms, 95 %: {low} .. {high} ms, limit {limit_ms:g} ms, n = {len(taken)}"
+    name = _named(q)
+    told, told_zh = f"{name.en} {rest}", f"{name.zh} {rest.replace('limit', '限值')}"
+    bench.note(told, told_zh)
     if found.low is not None and found.low > limit_ms:
-        raise Failed(told, told)
+        raise Failed(told, told_zh)
     if found.high is None or found.high > limit_ms:
-        raise Undecided(f"{told}: take more samples", f"{told}：需要更多样本")
+        raise Undecided(f"{told}: take more samples", f"{told_zh}：需要更多样本")
 
 
 def _limit(work: Callable[[Bench], None], *limits: tuple[float, float]) -> Step:
@@ -123,8 +129,8 @@ def _limit(work: Callable[[Bench], None], *limits: tuple[float, float]) -> Step:
         for q, limit_ms in limits:
             _judge(taken, q, limit_ms, bench)
 
-    words = ", ".join(f"{'median' if q == 0.5 else f'p{round(q * 100)}'} <= {ms:g} ms" for q, ms in limits)
-    return do(run, words, words)
+    words = [", ".join(f"{_named(q)[language]} ≤ {ms:g} ms" for q, ms in limits) for language in range(2)]
+    return do(run, *words)
 
 
 def _identify(bench: Bench) -> None:

@@ -34,8 +34,8 @@ OPENED15, OPENED16 = "00" * 9 + "0100" + "11223344", "00" * 6 + "0100" + "112233
 
 
 def moves(fen: int) -> Callable[[Twin], None]:
-    """The balance moves by so much more."""
-    return lambda twin: twin.set(balance_fen=max(0, twin.body.balance_fen + fen))
+    """The balance moves by so much more, within 0 and the cap."""
+    return lambda twin: twin.set(balance_fen=min(twin.body.cap_fen, max(0, twin.body.balance_fen + fen)))
 
 
 def forgets_proof(twin: Twin) -> None:
@@ -45,6 +45,10 @@ def forgets_proof(twin: Twin) -> None:
 
 def _pokes(name: str, at: int, data: bytes, number: int = 1) -> Callable[[Twin], None]:
     return lambda twin: twin.poke(name, number, at, data)
+
+
+def _scribbles(twin: Twin) -> None:
+    twin.poke("industry", 1, 8, bytes((twin.body.offline & 0xFF,)))
 
 
 def _leaves_one(twin: Twin) -> None:
@@ -176,7 +180,7 @@ PURCHASE: Final[dict[str, Mutant]] = {
     "PUR-029": also("805003", forgets_proof),
     "PUR-030": also(DEBIT, _drifts),
     "PUR-031": refuses("00B20AC4", 0x6A83),
-    "PUR-032": also(DEBIT, _pokes("industry", 8, b"\xee")),
+    "PUR-032": also(DEBIT, _scribbles),
     "PUR-033": _short_tac(),
     "PUR-034": keeps_first("805001"),
 }
