@@ -188,7 +188,7 @@ def play(
     only: OnlyScenario = None,
 ) -> None:
     """Play the cards, one after another, to a terminal under test that uses PC/SC. 向被测终端演示卡片。"""
-    from citycard.conform.readers import VirtualReader
+    from citycard.conform.readers import VirtualReader, need_virtual
     from citycard.conform.terminal import folder
     from citycard.conform.terminal.laboratory import Laboratory
     from citycard.conform.terminal.played import PlayedCard
@@ -207,6 +207,7 @@ def play(
         else:
             typer.prompt("  Enter takes it away / 按回车取卡", default="", show_default=False, err=True)
 
+    need_virtual()
     laboratory = Laboratory(folder.open_vault(lab, options.passphrase), os.urandom)
     terminal = PlugIn(lambda: VirtualReader(host, port), tell, until)
     for scenario in chosen(only or (), frozenset(places or ())):

@@ -7,6 +7,7 @@ reader.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from citycard.core.card import CELL, Card
@@ -53,9 +54,10 @@ def poke_record(card: Card, sfi: int, number: int, at: int, data: bytes) -> None
     _write(card, address + at, data)
 
 
-def revive(card: Card) -> None:
-    """Make a blocked application active."""
+def revived(card: Card, random: Callable[[int], bytes]) -> Card:
+    """The same card without power, its blocked application active again."""
     _write(card, _application(card).body, bytes(CELL))
+    return Card.from_image(card.image(), random)
 
 
 def _write(card: Card, address: int, data: bytes) -> None:

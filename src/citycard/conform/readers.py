@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from citycard.conform.guard import Field
 from citycard.core.problem import declare
@@ -25,7 +25,28 @@ CONFORM_NO_READER = declare(
 
 def open_reader(name: str) -> Field:
     """The card in the reader of this name. CONFORM_NO_READER, and the problems of the PC/SC link."""
-    return cast(Field, _module("citycard.terminal.pcsc").PcscLink(name))
+    return RawReader(_module("citycard.terminal.pcsc").PcscLink(name))
+
+
+class RawReader:
+    """A reader that tells what the card said: the link of terminals repeats 6Cxx with the right Le itself."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def connect(self) -> bytes:
+        """Power the card off and on."""
+        return bytes(self._link.connect())
+
+    def __call__(self, command: bytes) -> bytes:
+        """One exchange; with T=0 the link does what T=0 wants."""
+        send = self._link if self._link._t0 else self._link._transmit
+        return bytes(send(command))
+
+
+def need_virtual() -> None:
+    """Say now, and not when the first card is to be shown, that there is no virtual reader."""
+    _module("citycard.terminal.vpcd")
 
 
 class VirtualReader:

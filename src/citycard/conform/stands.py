@@ -23,6 +23,7 @@ from citycard.core import tunion
 from citycard.core.apdu import Command
 from citycard.core.calendar import bcd_datetime
 from citycard.core.card import Card
+from citycard.core.dialogue import CardGone
 from citycard.core.problem import declare
 from citycard.keys import Vault
 
@@ -101,7 +102,10 @@ class ReaderStand:
 
     def __init__(self, field: Field, title: str, vault: Vault | None, clock: Callable[[], int]) -> None:
         self.title, self._field, self._clock = title, field, clock
-        factors = card_factors(field)
+        try:
+            factors = card_factors(field)
+        except CardGone as gone:
+            raise CONFORM_NO_CARD(where=title, why=gone) from None
         if not factors:
             raise CONFORM_NO_CARD(where=title, why="SELECT does not answer its public data")
         self.keys = None if vault is None else Keyring(vault, factors)

@@ -216,10 +216,13 @@ def also(pattern: str, effect: Effect, when: int = 0x9000) -> Mutant:
     return mutant(bend)
 
 
-def when_powered(effect: Effect) -> Mutant:
-    """Does one thing at every power on."""
+def when_powered(effect: Effect, first: bool = False) -> Mutant:
+    """Does one thing at every power on, after the card has started or `first`."""
 
     def wake(twin: Twin) -> bytes:
+        if first:
+            effect(twin)
+            return twin.start()
         atr = twin.start()
         effect(twin)
         return atr

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final
 
 from citycard.conform import cells
@@ -136,7 +137,7 @@ def _shy(pattern: str) -> Mutant:
 
 def _revives(twin: Twin) -> None:
     """The application is active again."""
-    cells.revive(twin.card)
+    twin.card = cells.revived(twin.card, Random(1).randbytes)
 
 
 def _steps_back(twin: Twin) -> None:
@@ -265,13 +266,13 @@ LOCKS: Final[dict[str, Mutant]] = {
     "LCK-002": says("00A404", 0x9000, when=0x6283),
     "LCK-003": says("805000", 0x9000, OPENED16, 0x6A81),
     "LCK-004": _shy("805C"),
-    "LCK-005": when_powered(_revives),
+    "LCK-005": when_powered(_revives, first=True),
     "LCK-006": also("8418", lambda t: t.set(balance_fen=0)),
     "LCK-007": says("8418", 0x9000, when=0x6985),
     "LCK-008": _tries_with_power(),
     "LCK-009": says("0082", 0x63C0, when=0x6983),
     "LCK-010": says("04D6", 0x6988, when=0x6983),
     "LCK-011": says("8418", 0x6988, when=0x9303),
-    "LCK-012": when_powered(_revives),
+    "LCK-012": when_powered(_revives, first=True),
 }
 MUTANTS: Final = SECURITY | TEARS | LOCKS
