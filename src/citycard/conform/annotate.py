@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An exchange in words, for traces: the command's name and what the status word means."""
+"""An exchange in words, for traces: the command's name and what the status word means.
+
+The one place where the kit gets its words for commands and status words.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from citycard.conform.model import Text
 from citycard.core.apdu import describe_sw
 
 NAMES: Final[dict[int, str]] = {
@@ -45,16 +49,19 @@ def command_name(command: bytes) -> str:
     return f"{name} ({command[:4].hex().upper()})"
 
 
-def annotate(command: bytes, response: bytes | None) -> str:
-    """One exchange in words; the response is None when the card had left.
+def status(sw: int) -> Text:
+    """A status word in words, in both languages."""
+    told = describe_sw(sw)
+    return Text(told, told)
 
-    The one place where traces get their words.
-    """
+
+def annotate(command: bytes, response: bytes | None) -> str:
+    """One exchange in words; the response is None when the card had left."""
     name = command_name(command).rpartition(" (")[0] if len(command) >= 4 else "no APDU"
     if response is None:
         return f"{name}: the card left the field"
     if len(response) < 2:
         return f"{name}: no status word"
     size = len(response) - 2
-    told = describe_sw(int.from_bytes(response[-2:], "big"))
+    told = status(int.from_bytes(response[-2:], "big")).en
     return f"{name}: {told}" + (f", {size} bytes" if size else "")

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from citycard.conform.annotate import command_name
+from citycard.conform.annotate import command_name, status
 from citycard.conform.guard import Field, Guard
 from citycard.conform.keyring import Keyring
 from citycard.conform.model import Exchanged, Failed, NotRun, Text
 from citycard.conform.proofs import Opening
 from citycard.core import tunion
-from citycard.core.apdu import ApduError, Command, Response, describe_sw
+from citycard.core.apdu import ApduError, Command, Response
 from citycard.core.crypto import SUITES
 from citycard.core.dialogue import CardGone
 from citycard.core.tlv import TlvError, find
@@ -96,8 +96,8 @@ class Bench:
         answer = self.send(command)
         if not answer.ok:
             name = command_name(self.trace[-1].command)
-            told = describe_sw(answer.sw)
-            raise Failed(f"{name} answered {told}, 9000 was needed", f"{name} 应答 {told}，应为 9000")
+            told = status(answer.sw)
+            raise Failed(f"{name} answered {told.en}, 9000 was needed", f"{name} 应答 {told.zh}，应为 9000")
         return answer.data
 
     def filled(self, template: str) -> bytes:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from citycard.conform.annotate import command_name
+from citycard.conform.annotate import command_name, status
 from citycard.conform.bench import SELECT, Bench
 from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
-from citycard.core.apdu import SW, Command, describe_sw
+from citycard.core.apdu import SW, Command
 from citycard.core.layout import Layout, LayoutError
 from citycard.core.tlv import TlvError, find
 
@@ -42,12 +42,13 @@ def send(
         answer = bench.send(command)
         if optional and answer.sw in INS_UNKNOWN:
             raise NotRun("the card does not offer this command", "卡片不支持该指令")
-        told = describe_sw(answer.sw)
-        bench.note(f"{_short(command)}: {told}", f"{_short(command)}：{told}")
+        told = status(answer.sw)
+        bench.note(f"{_short(command)}: {told.en}", f"{_short(command)}：{told.zh}")
         refused = ANY_REFUSAL in allowed and answer.sw != SW.OK and answer.sw >> 8 != 0x61
         if answer.sw not in allowed and not refused:
             raise Failed(
-                f"status word {told}, expected {_words(allowed)}", f"状态字 {told}，应为 {_words(allowed)}"
+                f"status word {told.en}, expected {_words(allowed)}",
+                f"状态字 {told.zh}，应为 {_words(allowed)}",
             )
         if size is not None and len(answer.data) != size:
             count = len(answer.data)
@@ -239,8 +240,8 @@ def right_length(command: str, keep: str = "exact") -> Step:
     def run(bench: Bench) -> None:
         answer = bench.send(command)
         if answer.sw & 0xFF00 != LENGTHS_TOLD:
-            told = describe_sw(answer.sw)
-            raise Failed(f"status word {told}, expected 6Cxx", f"状态字 {told}，应为 6Cxx")
+            told = status(answer.sw)
+            raise Failed(f"status word {told.en}, expected 6Cxx", f"状态字 {told.zh}，应为 6Cxx")
         size = answer.sw & 0xFF
         again = bench.send(Command.decode(bench.filled(command)).header + bytes((size,)))
         if not again.ok or len(again.data) != size:

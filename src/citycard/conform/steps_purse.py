@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from citycard.conform import proofs
-from citycard.conform.annotate import command_name
+from citycard.conform.annotate import command_name, status
 from citycard.conform.bench import Bench, Purse
 from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
 from citycard.conform.proofs import Opening
 from citycard.conform.steps import ANY_REFUSAL
 from citycard.core import tunion
-from citycard.core.apdu import SW, Command, Response, describe_sw
+from citycard.core.apdu import SW, Command, Response
 from citycard.core.purse import Txn
 
 PLAIN, COMPOSITE, LOAD = Txn.EP_PURCHASE, Txn.COMPOSITE, Txn.EP_LOAD
@@ -27,6 +27,13 @@ NAMES: Final = {
     PLAIN: Text("purchase", "消费"),
     COMPOSITE: Text("composite purchase", "复合消费"),
     LOAD: Text("load", "圈存"),
+}
+MOVING: Final = {
+    "balance_fen": Text("balance in fen", "余额（分）"),
+    "offline": Text("offline counter", "脱机计数器"),
+    "online": Text("online counter", "联机计数器"),
+    "log": Text("log", "明细"),
+    "transit": Text("transit file", "过程文件"),
 }
 AMOUNT_MAX: Final = 0xFFFF_FFFF
 ROUND_FEN: Final = 1_000  # what is left on the card when a case makes room under the cap
@@ -254,36 +261,36 @@ def moved(
     industry: bytes | None = None,
 ) -> Step:
     """Since `mark`: by how much balance and counters moved, how many records came, what 2701 holds."""
-    parts = f"{balance_fen:+d} fen, ATC {offline:+d} / {online:+d}, log {log:+d}, transit {transit:+d}"
-    still = (balance_fen, offline, online, log, transit, industry) == (0, 0, 0, 0, 0, None)
-    en = "nothing on the card has moved" if still else f"moved exactly: {parts}"
-    zh = "卡内数据未变" if still else f"变化应为：{parts}"
+    wanted = {"balance_fen": balance_fen, "offline": offline, "online": online}
+    added = {"log": log, "transit": transit}
 
     def run(bench: Bench) -> None:
-        before, after = bench.before, bench.purse()
-        assert before is not None, "a case compares without a mark"
-        deltas = (
-            ("balance", before.balance_fen, after.balance_fen, balance_fen),
-            ("offline counter", before.offline, after.offline, offline),
-            ("online counter", before.online, after.online, online),
-        )
-        for name, old, new, wanted in deltas:
-            if old is None or new is None:
-                raise Failed(f"the card does not tell its {name}", f"卡片未给出 {name}")
-            if new - old != wanted:
-                raise Failed(
-                    f"{name} went from {old} to {new}, expected {wanted:+d}",
-                    f"{name} 由 {old} 变为 {new}，应变化 {wanted:+d}",
-                )
-        _records("log", before.log, after.log, log)
-        _records("transit", before.transit, after.transit, transit)
+        before, after = before_of(bench), bench.purse()
+        for name, by in wanted.items():
+            _number(MOVING[name], getattr(before, name), getattr(after, name), by, bench)
+        for name, count in added.items():
+            _records(MOVING[name], getattr(before, name), getattr(after, name), count)
         kept = before.industry if industry is None else (industry, *before.industry[1:])
         if after.industry != kept:
             raise Failed(
                 "industry records 2701 and 2702 are not as expected", "行业记录 2701、2702 与预期不符"
             )
 
-    return Step(run, Text(en, zh))
+    if industry is None and not any((wanted | added).values()):
+        return Step(run, Text("nothing on the card has moved", "卡内数据未变"))
+    parts = [(MOVING[name], by) for name, by in (wanted | added).items()]
+    en = ", ".join(f"{name.en} {by:+d}" for name, by in parts)
+    zh = "，".join(f"{name.zh} {by:+d}" for name, by in parts)
+    return Step(run, Text(f"moved exactly: {en}", f"变化恰为：{zh}"))
+
+
+def _number(name: Text, old: int | None, new: int | None, by: int, bench: Bench) -> None:
+    if old is None or new is None:
+        raise Failed(f"the card does not tell its {name.en}", f"卡片未给出{name.zh}")
+    bench.note(f"{name.en} {old} → {new}", f"{name.zh} {old} → {new}")
+    if new - old != by:
+        en = f"{name.en} went from {old} to {new}, expected {by:+d}"
+        raise Failed(en, f"{name.zh}由 {old} 变为 {new}，应变化 {by:+d}")
 
 
 def unmoved() -> Step:
@@ -291,25 +298,22 @@ def unmoved() -> Step:
     return moved()
 
 
-def _records(name: str, before: tuple[bytes, ...], after: tuple[bytes, ...], added: int) -> None:
-    """The newest records of before are those of after, pushed down by what was added."""
-    good = (
-        after == before if added == 0 else (after[1] == before[0] and after[0] != b"") if added == 1 else True
-    )
+def _records(name: Text, before: tuple[bytes, ...], after: tuple[bytes, ...], added: int) -> None:
+    """The newest records are those of before, pushed down by the one that was added, if any."""
+    assert added in (0, 1)
+    good = (after[1] == before[0] and after[0] != b"") if added else after == before
     if not good:
-        raise Failed(
-            f"the {name} file does not show {added} new records", f"{name} 文件新增记录不是 {added} 条"
-        )
+        raise Failed(f"the {name.en} does not show {added} new records", f"{name.zh}新增记录不是 {added} 条")
 
 
 def _expect(answer: Response, allowed: tuple[int, ...], bench: Bench) -> None:
-    told = describe_sw(answer.sw)
+    told = status(answer.sw)
     name = command_name(bench.trace[-1].command)
-    bench.note(f"{name}: {told}", f"{name}：{told}")
+    bench.note(f"{name}: {told.en}", f"{name}：{told.zh}")
     if answer.sw in allowed or (ANY_REFUSAL in allowed and not answer.ok):
         return
     words = " / ".join("≠ 9000" if one == ANY_REFUSAL else f"{one:04X}" for one in allowed)
-    raise Failed(f"status word {told}, expected {words}", f"状态字 {told}，应为 {words}")
+    raise Failed(f"status word {told.en}, expected {words}", f"状态字 {told.zh}，应为 {words}")
 
 
 def before_of(bench: Bench) -> Purse:
