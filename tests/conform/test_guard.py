@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from citycard.conform.bench import SELECT, Bench
 from citycard.conform.guard import Effect, Guard, effect_of
 from citycard.conform.model import Need, Verdict
+from citycard.conform.mutants.kit import refuses
 from citycard.conform.run import Orders, run, run_case
 from citycard.conform.specimens import EmulatedField, Specimen
 from citycard.conform.stands import lived
@@ -135,3 +136,14 @@ def test_locking_cases_do_not_run_on_leave_to_write() -> None:
     not_run = {result.case.id for result in results if result.verdict is Verdict.NOT_RUN}
     assert not_run == {case.id for case in CASES.values() if Need.LOCK in case.needs}
     assert {result.case.id for result in results if result.verdict is Verdict.FAIL} == set()
+
+
+def test_a_card_that_refuses_what_is_right_is_not_locked_by_the_kit() -> None:
+    """Its message key has three tries; every case that would need one more is not run, and says why."""
+    here = stand(defect=lambda specimen, keys: refuses("04D6", 0x6988)(specimen, keys))
+    secured = tuple(case for case in CASES.values() if case.group == "SEC")
+    results = {result.case.id: result for result in run(secured, here, Orders(MOMENT, allow_write=True))}
+    assert results["TU-SEC-011"].verdict is Verdict.FAIL
+    stopped = [result for result in results.values() if "last try" in result.why.en]
+    assert {result.verdict for result in stopped} == {Verdict.NOT_RUN}
+    assert len(stopped) > 3

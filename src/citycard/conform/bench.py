@@ -146,12 +146,13 @@ class Bench:
 
 def public_file(field_: Field) -> bytes:
     """The public file of the card in the field, from its FCI or EF15 itself; empty when it has none."""
-    field_.connect()
+    guard = Guard(field_)
+    guard.connect()
     public: bytes | None
     try:
-        public = find(Response.decode(field_(SELECT)).data, *FCI_PUBLIC)
+        public = find(Response.decode(guard(SELECT)).data, *FCI_PUBLIC)
         if public is None or len(public) < tunion.PUBLIC.size:
-            public = Response.decode(field_(bytes.fromhex("00B095001E"))).data
+            public = Response.decode(guard(bytes.fromhex("00B095001E"))).data
     except (TlvError, ApduError):
         return b""
     return public if len(public) >= tunion.PUBLIC.size else b""

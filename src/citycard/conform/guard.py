@@ -9,9 +9,8 @@ command there is to a card and compares the cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from citycard.core.apdu import SW
 from citycard.core.problem import declare
@@ -21,6 +20,13 @@ CONFORM_GUARD = declare(
     "The guard stopped {command}, which {what}, because it was not allowed; nothing was sent. Allow it "
     "with {option} if the card may be changed.",
     "已拦截指令 {command}（{what}），未获允许，未发送。如可改动卡片，请使用 {option}。",
+)
+
+CONFORM_LAST_TRY = declare(
+    "CONFORM_LAST_TRY",
+    "The guard stopped {command}: others were refused, and this may use up the last try of a key; nothing "
+    "was sent. Allow it with --allow-lock if the card is expendable.",
+    "已拦截指令 {command}：此前已有失败，可能耗尽密钥的最后一次尝试，未发送。消耗样卡可用 --allow-lock。",
 )
 
 
@@ -68,6 +74,15 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class CuttingField(Protocol):
+    """A field that can go in the middle of a command."""
+
+    def cut_after(self, writes: int | None) -> None:
+        """Go at this write, counted from 0; None: stay."""
+        ...
+
+
 def effect_of(command: bytes, staging: bool = False) -> Effect:
     """What a command may leave behind; `staging` when a composite purchase has just been opened."""
     if len(command) < 2:
@@ -82,7 +97,10 @@ def effect_of(command: bytes, staging: bool = False) -> Effect:
 
 
 class Guard:
-    """A field behind the guard. Problem CONFORM_GUARD when a command is not allowed."""
+    """A field behind the guard, for as long as one card lies in it.
+
+    Problems: CONFORM_GUARD when a command is not allowed, CONFORM_LAST_TRY when it could lock a key.
+    """
 
     def __init__(self, field: Field, allow_write: bool = False, allow_lock: bool = False) -> None:
         self._field = field
@@ -103,25 +121,27 @@ class Guard:
         self._heed(command, int.from_bytes(answer[-2:], "big"))
         return answer
 
-    def act(self, action: Callable[[Field], None]) -> None:
-        """Let the field itself do something, such as arming a cut; no command passes here."""
-        action(self._field)
+    def cut_after(self, writes: int | None) -> None:
+        """Let the field go at this write of the card, counted from 0; None lets it stay.
+
+        Only fields of the laboratory can: cases that need it say so (`Need.CUT`).
+        """
+        assert isinstance(self._field, CuttingField)
+        self._field.cut_after(writes)
 
     def _check(self, command: bytes) -> None:
         effect = effect_of(command, self._staging)
         if effect > self._allowed:
             what = "locks the card" if effect is Effect.LOCK else "writes or may write"
-            self._stop(command, what, "--allow-lock" if effect is Effect.LOCK else "--allow-write")
+            option = "--allow-lock" if effect is Effect.LOCK else "--allow-write"
+            raise CONFORM_GUARD(command=command[:5].hex().upper(), what=what, option=option)
         if self._allowed is Effect.LOCK or len(command) < 2:
             return
         authenticates = command[0] << 8 | command[1] in AUTHENTICATION
         if authenticates and self._last_try:
-            self._stop(command, "may use up the last try of a key", "--allow-lock")
+            raise CONFORM_LAST_TRY(command=command[:4].hex().upper())
         if command[0] & SM_BIT and effect is not Effect.NONE and self._wrong_macs >= WRONG_MACS_MAX:
-            self._stop(command, "may use up the last try of a key", "--allow-lock")
-
-    def _stop(self, command: bytes, what: str, option: str) -> None:
-        raise CONFORM_GUARD(command=command[:5].hex().upper(), what=what, option=option)
+            raise CONFORM_LAST_TRY(command=command[:4].hex().upper())
 
     def _heed(self, command: bytes, sw: int) -> None:
         """Follow what the answer says of tries and of the open transaction."""

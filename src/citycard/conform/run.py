@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from citycard.conform.bench import SELECT, TERMINAL, Bench
-from citycard.conform.guard import Field, Guard
+from citycard.conform.guard import CONFORM_LAST_TRY, Guard
 from citycard.conform.model import NEEDS, Case, Ended, Need, Result, Text, Verdict
 from citycard.conform.stands import Stand
 from citycard.core.apdu import ApduError, Response
@@ -25,7 +25,8 @@ from citycard.keys.vault import KEY_INVALID, KEY_MISSING
 SAMPLES: Final = 400  # the least that bounds a 99th percentile from above with 97.5 % is 368
 PASSED: Final = Text("as expected", "符合预期")
 GONE: Final = Text("the card left the field", "卡片离开感应区")
-NO_KEY: Final = (KEY_MISSING, KEY_INVALID)  # the card tells a version or algorithm that the vault lacks
+# The vault lacks a key the card tells of; or a card that refuses what is right has cost a key its tries.
+HINDRANCES: Final = (KEY_MISSING, KEY_INVALID, CONFORM_LAST_TRY)
 SPOILED: Final = Text(
     "the card was spoiled by {case}: put in another and run this case alone with --case",
     "卡片已被 {case} 损坏：请更换卡片并用 --case 单独执行",
@@ -66,8 +67,8 @@ def run(
 ) -> list[Result]:
     """Every case with its verdict, in order."""
     results: list[Result] = []
-    spoiled = ""
-    version, algorithm = _key_told(stand.field(), orders)
+    spoiled, guard = "", _guard(stand, orders)
+    version, algorithm = _key_told(Guard(stand.field()), orders)
     for done, case in enumerate(cases):
         progress("cases", done, len(cases))
         why = _hindrance(case, stand, orders)
@@ -75,11 +76,11 @@ def run(
             renewed = stand.fresh(case.prepared or (0, 0))
             if spoiled and not renewed:
                 why = Text(*(text.format(case=spoiled) for text in SPOILED))
-            spoiled = "" if renewed else spoiled
+            if renewed:
+                spoiled, guard = "", _guard(stand, orders)
         if why is not None:
             results.append(Result(case, Verdict.NOT_RUN, why))
             continue
-        guard = Guard(stand.field(), orders.allow_write, orders.allow_lock)
         bench = Bench(
             guard,
             stand.keys,
@@ -97,6 +98,11 @@ def run(
     return results
 
 
+def _guard(stand: Stand, orders: Orders) -> Guard:
+    """One guard for one card: it remembers over the cases how many tries the keys have left."""
+    return Guard(stand.field(), orders.allow_write, orders.allow_lock)
+
+
 def run_case(case: Case, bench: Bench) -> Result:
     """One case on a bench."""
     start = bench.clock()
@@ -112,7 +118,7 @@ def run_case(case: Case, bench: Bench) -> Result:
     except (LayoutError, TlvError, IndexError) as misfit:  # an answer shorter or other than any card's
         verdict, why = Verdict.FAIL, Text(f"malformed answer: {misfit}", f"应答格式错误：{misfit}")
     except Problem as problem:
-        if problem.declared not in NO_KEY:
+        if problem.declared not in HINDRANCES:
             raise
         verdict, why = Verdict.NOT_RUN, Text(problem.text("en"), problem.text("zh"))
     seconds = (bench.clock() - start) / 1e9
@@ -131,13 +137,13 @@ def _hindrance(case: Case, stand: Stand, orders: Orders) -> Text | None:
     return next((NEEDS[need] for need in Need if need in case.needs and not there[need]), None)
 
 
-def _key_told(field: Field, orders: Orders) -> tuple[int, int]:
+def _key_told(guard: Guard, orders: Orders) -> tuple[int, int]:
     """Version and algorithm of the card's keys, as INITIALIZE tells them; 1 and 0 when it does not."""
     try:
-        field.connect()
-        field(SELECT)
+        guard.connect()
+        guard(SELECT)
         data = bytes((orders.key_index,)) + bytes(4) + TERMINAL
-        told = Response.decode(field(bytes.fromhex("805003020B") + data + b"\x0f"))
+        told = Response.decode(guard(bytes.fromhex("805003020B") + data + b"\x0f"))
     except (CardGone, ApduError):
         return 1, 0
     return (told.data[9], told.data[10]) if told.ok and len(told.data) == 15 else (1, 0)

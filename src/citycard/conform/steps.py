@@ -8,19 +8,18 @@ the data of an answer under a name. Words for the purse are in `steps_purse`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from citycard.conform.annotate import command_name, status
 from citycard.conform.bench import SELECT, Bench
-from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
+from citycard.conform.model import Failed, NotRun, Step, Text
 from citycard.core.apdu import SW, Command
 from citycard.core.layout import Layout, LayoutError
 from citycard.core.tlv import TlvError, find
 
 Rule = tuple[Any, ...] | Callable[[Any], bool]
-ANY_REFUSAL = -1
-LENGTHS_TOLD = 0x6C00
-INS_UNKNOWN = frozenset({SW.WRONG_INS, SW.WRONG_CLA})
+ANY_REFUSAL: Final = -1  # in place of a status word: any but 9000
+LENGTHS_TOLD: Final = 0x6C00
 
 
 def send(
@@ -30,18 +29,12 @@ def send(
     size: int | None = None,
     data: str | None = None,
     keep: str = "",
-    optional: bool = False,
 ) -> Step:
-    """Send a command; expect a status word (one of several, or `ANY_REFUSAL`), a size, the data.
-
-    `optional`: a card that does not know the instruction is not judged.
-    """
+    """Send a command; expect a status word (one of several, or `ANY_REFUSAL`), a size, the data."""
     allowed = sw if isinstance(sw, tuple) else (sw,)
 
     def run(bench: Bench) -> None:
         answer = bench.send(command)
-        if optional and answer.sw in INS_UNKNOWN:
-            raise NotRun("the card does not offer this command", "卡片不支持该指令")
         told = status(answer.sw)
         bench.note(f"{_short(command)}: {told.en}", f"{_short(command)}：{told.zh}")
         refused = ANY_REFUSAL in allowed and answer.sw != SW.OK and answer.sw >> 8 != 0x61
@@ -82,22 +75,11 @@ def select(keep: str = "", purse: str = "") -> Step:
     return send(command, keep=keep)
 
 
-def reset() -> Step:
-    """Power the card off and on."""
-    return Step(lambda bench: _ignore(bench.power()))
-
-
-def _ignore(_: object) -> None:
-    return None
-
-
-def quiet(command: str, keep: str = "") -> Step:
+def quiet(command: str) -> Step:
     """Send a command whose answer does not matter here."""
 
     def run(bench: Bench) -> None:
-        answer = bench.send(command)
-        if keep:
-            bench.values[keep] = answer.data
+        bench.send(command)
 
     return Step(run)
 
@@ -234,7 +216,7 @@ def each(
     return Step(run, Text(en, zh))
 
 
-def right_length(command: str, keep: str = "exact") -> Step:
+def right_length(command: str) -> Step:
     """A Le that is wrong answers 6Cxx, and xx asked again gives the data."""
 
     def run(bench: Bench) -> None:
@@ -246,16 +228,5 @@ def right_length(command: str, keep: str = "exact") -> Step:
         again = bench.send(Command.decode(bench.filled(command)).header + bytes((size,)))
         if not again.ok or len(again.data) != size:
             raise Failed(f"asked for {size} bytes it does not give them", f"按 {size} 字节重取失败")
-        bench.values[keep] = again.data
 
     return Step(run, Text("6Cxx, and xx bytes when asked again", "应答 6Cxx，按 xx 重取成功"))
-
-
-def undecided_if(condition: Callable[[Bench], bool], en: str, zh: str) -> Step:
-    """A known reading of a conflicting source: no verdict when it applies."""
-
-    def run(bench: Bench) -> None:
-        if condition(bench):
-            raise Undecided(en, zh)
-
-    return Step(run)

@@ -86,13 +86,13 @@ def off() -> Step:
 
 def _cut(bench: Bench, writes: int, command: bytes) -> bool:
     """Send a command while the field goes at its write number `writes`; whether it went."""
-    bench.guard.act(lambda field: field.cut_after(writes))  # type: ignore[attr-defined]
+    bench.guard.cut_after(writes)
     try:
         bench.ok(command)
     except CardGone:
         return True
     finally:
-        bench.guard.act(lambda field: field.cut_after(None))  # type: ignore[attr-defined]
+        bench.guard.cut_after(None)
     return False
 
 
@@ -153,13 +153,13 @@ def _cut_everywhere(txn: Txn, staged: bool = False, twice: bool = False) -> Call
 
 def _cut_start(bench: Bench, writes: int) -> None:
     """Cut the card while it finishes, at its next power on, what the first cut interrupted."""
-    bench.guard.act(lambda field: field.cut_after(writes))  # type: ignore[attr-defined]
+    bench.guard.cut_after(writes)
     try:
         bench.power()
     except CardGone:
         pass
     finally:
-        bench.guard.act(lambda field: field.cut_after(None))  # type: ignore[attr-defined]
+        bench.guard.cut_after(None)
 
 
 def _cut_file(bench: Bench) -> None:
