@@ -59,7 +59,9 @@ def test_the_junit_file_counts_what_happened(report: Report) -> None:
     assert len(cases) == len(SOME)
     (failure,) = root.iter("failure")
     assert "expected 6Cxx" in failure.attrib["message"]
-    assert "> 00B0950064" in (failure.text or "")
+    story = next(case for case in cases if "TU-CMD-012" in case.attrib["name"]).findtext("system-out") or ""
+    assert "> 00 B0 95 00 64\n< 67 00" in story
+    assert "expected: 6Cxx, and xx bytes when asked again" in story
     assert sum(int(suite.attrib["failures"]) for suite in root) == 1
 
 

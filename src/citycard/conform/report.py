@@ -144,11 +144,22 @@ def _testcase(result: Result) -> ET.Element:
     ):
         ET.SubElement(properties, "property", name=key, value=value)
     if result.verdict is Verdict.FAIL:
-        failure = ET.SubElement(node, "failure", message=_clean(result.why.en))
-        failure.text = _clean("\n".join(_lines(result)))
+        ET.SubElement(node, "failure", message=_clean(result.why.en))
     elif result.verdict is not Verdict.PASS:
         ET.SubElement(node, "skipped", message=_clean(f"{result.verdict}: {result.why.en}"))
+    ET.SubElement(node, "system-out").text = _clean("\n".join(_story(result)))
     return node
+
+
+def _story(result: Result) -> Iterator[str]:
+    """A case for the JUnit file: what was expected, what was observed, and the trace as the page shows it."""
+    yield from (f"expected: {text.en}" for text in result.case.expectations)
+    yield from (f"observed: {text.en}" for text in result.observed)
+    for row in _shown(result):
+        if row["left"]:
+            yield f"... {row['left']} exchanges more, see {TRACE}"
+        else:
+            yield f"{row['number']} {row['words']}\n> {row['command']}\n< {row['answer']}"
 
 
 def _clean(text: str) -> str:

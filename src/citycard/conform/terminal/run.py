@@ -11,7 +11,7 @@ from citycard.conform.model import Case, Confidence, Exchanged, Failed, Result, 
 from citycard.conform.terminal.judge import judge, numbered
 from citycard.conform.terminal.laboratory import Laboratory, pan_of
 from citycard.conform.terminal.played import Commit, PlayedCard
-from citycard.conform.terminal.scenarios import SCENARIOS, Scenario
+from citycard.conform.terminal.scenarios import KIT, SCENARIOS, Scenario
 from citycard.core.problem import declare
 from citycard.core.record import TapRecord
 from citycard.keys import Vault
@@ -89,7 +89,8 @@ def case_of(scenario: Scenario) -> Case:
         for number, wanted in enumerate(scenario.debits)
     ]
     steps = tuple(Step(lambda bench: None, text) for text in expects)
-    return Case(scenario.id, scenario.title, scenario.clause, Confidence.SOURCES, steps)
+    confidence = Confidence.ONE if scenario.clause == KIT else Confidence.SOURCES
+    return Case(scenario.id, scenario.title, scenario.clause, confidence, steps)
 
 
 def verdict(
