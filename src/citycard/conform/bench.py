@@ -55,9 +55,12 @@ class Bench:
     trace: list[Exchanged] = field(default_factory=list)
     opened: list[Opening] = field(default_factory=list)  # in this case, newest last
     before: Purse | None = None
+    shared: dict[str, Any] = field(default_factory=dict)  # samples of this run, over its cases
+    case: str = ""
 
-    def begin(self, selects: bool) -> None:
+    def begin(self, selects: bool, case: str = "") -> None:
         """A new case: nothing kept of the one before; the card powered, its purse selected."""
+        self.case = case
         block = SUITES[self.algorithm].block if self.algorithm in SUITES else 8
         self.values = {
             "terminal": TERMINAL,

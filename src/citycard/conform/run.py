@@ -67,8 +67,8 @@ def run(
 ) -> list[Result]:
     """Every case with its verdict, in order."""
     results: list[Result] = []
-    spoiled, guard = "", _guard(stand, orders)
-    version, algorithm = _key_told(Guard(stand.field()), orders)
+    told = _key_told(Guard(stand.field()), orders)
+    spoiled, bench = "", _bench(stand, orders, told)
     for done, case in enumerate(cases):
         progress("cases", done, len(cases))
         why = _hindrance(case, stand, orders)
@@ -77,20 +77,10 @@ def run(
             if spoiled and not renewed:
                 why = Text(*(text.format(case=spoiled) for text in SPOILED))
             if renewed:
-                spoiled, guard = "", _guard(stand, orders)
+                spoiled, bench = "", _bench(stand, orders, told)
         if why is not None:
             results.append(Result(case, Verdict.NOT_RUN, why))
             continue
-        bench = Bench(
-            guard,
-            stand.keys,
-            orders.moment,
-            stand.clock,
-            orders.samples,
-            orders.key_index,
-            algorithm=algorithm,
-            key_version=version,
-        )
         results.append(run_case(case, bench))
         if case.ruins or case.prepared:
             spoiled = case.id
@@ -98,9 +88,19 @@ def run(
     return results
 
 
-def _guard(stand: Stand, orders: Orders) -> Guard:
-    """One guard for one card: it remembers over the cases how many tries the keys have left."""
-    return Guard(stand.field(), orders.allow_write, orders.allow_lock)
+def _bench(stand: Stand, orders: Orders, told: tuple[int, int]) -> Bench:
+    """One bench, and so one guard, for one card: it remembers over the cases what tries the keys have left."""
+    version, algorithm = told
+    return Bench(
+        Guard(stand.field(), orders.allow_write, orders.allow_lock),
+        stand.keys,
+        orders.moment,
+        stand.clock,
+        orders.samples,
+        orders.key_index,
+        algorithm,
+        version,
+    )
 
 
 def run_case(case: Case, bench: Bench) -> Result:
@@ -108,7 +108,7 @@ def run_case(case: Case, bench: Bench) -> Result:
     start = bench.clock()
     verdict, why = Verdict.PASS, PASSED
     try:
-        bench.begin(case.selects)
+        bench.begin(case.selects, case.id)
         for step in case.steps:
             step.run(bench)
     except Ended as end:
