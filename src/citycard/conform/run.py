@@ -89,7 +89,7 @@ def run(
 
 
 def _bench(stand: Stand, orders: Orders, told: tuple[int, int]) -> Bench:
-    """One bench, and so one guard, for one card: it remembers over the cases what tries the keys have left."""
+    """One bench, and so one guard, for one card: it knows over all cases what tries the keys have left."""
     version, algorithm = told
     return Bench(
         Guard(stand.field(), orders.allow_write, orders.allow_lock),

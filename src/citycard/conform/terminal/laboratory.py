@@ -18,6 +18,7 @@ from citycard.conform.terminal.played import PlayedCard, Waits
 from citycard.conform.terminal.scenarios import (
     ENTRY_MINIMUM_FEN,
     EXIT_FEN,
+    GROUPS,
     PASSBACK_S,
     SCENARIOS,
     CardSpec,
@@ -42,9 +43,9 @@ TARIFFS: Final[Mapping[int, Mapping[str, Any]]] = {
 
 
 def pan_of(scenario: Scenario, card: int) -> str:
-    """The number of a scenario's card: 0, 19 digits; the last three tell scenario and card."""
-    index = SCENARIOS.index(scenario)
-    return f"0319900000000000{index:03d}{card}"
+    """The number of a scenario's card: a 0 and 19 digits, of which the last six tell scenario and card."""
+    group, number = list(GROUPS).index(scenario.group) + 1, int(scenario.id[-3:])
+    return f"03199900000000{group:02d}{number:03d}{card}"
 
 
 def hotlist() -> frozenset[str]:

@@ -18,9 +18,8 @@ from citycard.core.card import Card
 from citycard.core.dialogue import CardGone
 from citycard.core.purse import LOADS
 
-SELECT, INIT_PURCHASE, INIT_COMPOSITE, CACHE, DEBIT, PROVE = (
-    "00A404", "805001", "805003", "80DC", "8054", "805A",
-)  # fmt: skip
+SELECT, READ_BINARY, READ_RECORD = "00A404", "00B0", "00B2"
+INIT_PURCHASE, INIT_COMPOSITE, CACHE, DEBIT, PROVE = "805001", "805003", "80DC", "8054", "805A"
 ANY: Final = ""
 OK: Final = b"\x90\x00"
 

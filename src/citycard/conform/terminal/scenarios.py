@@ -20,6 +20,8 @@ from citycard.conform.terminal.played import (
     DEBIT,
     INIT_COMPOSITE,
     INIT_PURCHASE,
+    READ_BINARY,
+    READ_RECORD,
     SELECT,
     Fault,
     lost,
@@ -203,6 +205,10 @@ TORN: Final = (
         ((PAY_FEN,), (PAY_FEN,)),
         (CardSpec(), CardSpec()),
     ),
+    _torn_pay("TOR-014", Fault(READ_BINARY, lost), "while it is read", "于读卡时"),
+    _torn_entry("TOR-015", Fault(INIT_COMPOSITE, lost), "after INITIALIZE", "于初始化后"),
+    _torn_exit("TOR-016", Fault(SELECT, unheard), "at SELECT", "于选择时"),
+    _torn_exit("TOR-017", Fault(READ_RECORD, lost), "while it is read", "于读卡时"),
 )
 REFUSED: Final = (
     _refused("REF-001", ("A card on the hotlist", "黑名单卡"), CardSpec(hotlisted=True)),
