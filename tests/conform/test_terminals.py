@@ -17,7 +17,8 @@ from citycard.conform.terminal.plug import PlugIn
 from citycard.conform.terminal.run import chosen, play, run
 from citycard.conform.terminal.scenarios import SCENARIOS
 from citycard.core.problem import Problem
-from citycard.core.record import BATCH_MAC_SIZE, TapRecord, build_header
+from citycard.core.record import TapRecord, build_header
+from citycard.keys import Vault, batch_mac
 from tests.conform.world import laboratory
 
 BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
@@ -51,13 +52,13 @@ def test_each_mutant_terminal_is_caught(id_: str) -> None:
     assert result.why.zh
 
 
-def batch(records: list[TapRecord], number: int = 1) -> bytes:
+def batch(vault: Vault, records: list[TapRecord], number: int = 1) -> bytes:
     first = records[0]
     raw = [record.encode() for record in records]
     header = build_header(
         raw, terminal=first.terminal, acquirer=first.acquirer, batch=number, closed_at=first.tapped_at
     )
-    return header + bytes(BATCH_MAC_SIZE) + b"".join(raw)
+    return header + batch_mac(vault, first.terminal, header) + b"".join(raw)
 
 
 def test_a_terminal_elsewhere_is_judged_by_its_batches(
@@ -90,10 +91,14 @@ def test_a_terminal_elsewhere_is_judged_by_its_batches(
     for terminal in elsewhere.terminals.values():
         if records := terminal.journal.records():
             files.append(tmp_path / f"{terminal.config.terminal.hex()}.ccb")
-            files[-1].write_bytes(batch(records))
-    truth, records = folder.read_played(tmp_path), folder.read_batches(files)
+            files[-1].write_bytes(batch(here.vault, records))
+    truth, (batches, records) = folder.read_played(tmp_path), folder.read_batches(files)
     results = folder.judge_played(wanted, truth, records, here.vault)
     assert {result.verdict for result in results} == {Verdict.PASS}
+    assert folder.judge_batches(batches, here.vault).verdict is Verdict.PASS
+    assert (
+        folder.judge_batches(batches, laboratory().vault).verdict is Verdict.FAIL
+    )  # another terminal's keys
     results = folder.judge_played(SCENARIOS, truth, records[:-1], here.vault)
     verdicts = {result.case.id: result.verdict for result in results}
     assert Verdict.FAIL in verdicts.values()

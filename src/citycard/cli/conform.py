@@ -231,9 +231,10 @@ def judge(
     from citycard.conform.terminal.run import chosen
 
     vault = folder.open_vault(lab, options.passphrase)
-    records = folder.read_batches(batches)
+    given, records = folder.read_batches(batches)
     scenarios = chosen(only or (), frozenset(places or ()))
     results = folder.judge_played(scenarios, folder.read_played(lab), records, vault)
+    results.append(folder.judge_batches(given, vault))
     title = ", ".join(sorted({record.terminal.hex() for record in records}))
     told = terminal_report(
         results, title, ", ".join(sorted(places or ("enter", "exit", "pay"))), datetime.now()

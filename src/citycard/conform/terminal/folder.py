@@ -24,8 +24,8 @@ from citycard.conform.terminal.scenarios import Scenario
 from citycard.core.crypto import TRIPLE_DES
 from citycard.core.layout import LayoutError
 from citycard.core.problem import declare
-from citycard.core.record import BatchError, TapRecord, open_batch
-from citycard.keys import FILE_NAME, KeyName, SoftVault, Vault, scheme_ceremony
+from citycard.core.record import HEADER_SIZE, Batch, BatchError, TapRecord, open_batch
+from citycard.keys import FILE_NAME, KeyName, SoftVault, Vault, check_batch, scheme_ceremony
 
 PARAMETERS, PLAYED = "parameters.json", "played.json"
 FORMAT: Final = 1
@@ -115,17 +115,19 @@ def _read(folder: Path) -> dict[str, Any]:
     return body
 
 
-def read_batches(files: Iterable[Path]) -> list[TapRecord]:
-    """All records of some batch files. CONFORM_BATCH names the file that is none."""
+def read_batches(files: Iterable[Path]) -> tuple[list[Batch], list[TapRecord]]:
+    """Some batch files and all their records. CONFORM_BATCH names the file that is none."""
+    batches: list[Batch] = []
     records: list[TapRecord] = []
     for file in files:
         try:
-            records += open_batch(file.read_bytes()).records()
+            batches.append(open_batch(file.read_bytes()))
+            records += batches[-1].records()
         except OSError as fault:
             raise CONFORM_BATCH(file=file, why=fault.strerror or fault) from None
         except (BatchError, LayoutError) as fault:
             raise CONFORM_BATCH(file=file, why=fault) from None
-    return records
+    return batches, records
 
 
 # Judging what was played
@@ -162,6 +164,16 @@ def _numbering(records: list[TapRecord]) -> Result:
     except Failed as failed:
         return _whole("NUM-001", title, failed)
     return _whole("NUM-001", title, None)
+
+
+def judge_batches(batches: Iterable[Batch], vault: Vault) -> Result:
+    """The word on the batches: each carries the MAC of the terminal it names."""
+    title = Text("Batches carry the terminal's MAC", "批文件 MAC 正确")
+    wrong = [batch.header for batch in batches if not check_batch(vault, batch.raw[:HEADER_SIZE])]
+    if not wrong:
+        return _whole("NUM-003", title, None)
+    told = ", ".join(f"{header['terminal'].hex()} / {header['batch']}" for header in wrong[:5])
+    return _whole("NUM-003", title, Failed(f"wrong MAC of batch {told}", f"批文件 {told} 的 MAC 错误"))
 
 
 def _strangers(records: list[TapRecord], known: set[str]) -> Result:
