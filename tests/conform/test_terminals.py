@@ -26,7 +26,7 @@ BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
 
 def test_there_is_a_mutant_terminal_for_every_scenario() -> None:
     assert MUTANTS.keys() == BY_ID.keys()
-    assert all(len(scenario.debits) == len(scenario.cards) for scenario in SCENARIOS)
+    assert all(len(scenario.amounts) == len(scenario.cards) for scenario in SCENARIOS)
 
 
 def test_our_own_terminal_passes_every_scenario() -> None:
@@ -42,6 +42,7 @@ def test_our_own_terminal_passes_them_all_in_one_day() -> None:
     results = folder.judge_played(SCENARIOS, truth, day.records(), here.vault)
     assert [f"{r.case.id} {r.why.en}" for r in results if r.verdict is not Verdict.PASS] == []
     assert len(results) == len(SCENARIOS) + 2
+    assert day.host.open == set()  # every load was confirmed or reversed
 
 
 @pytest.mark.parametrize("id_", BY_ID)

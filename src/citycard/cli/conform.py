@@ -50,6 +50,7 @@ class Place(StrEnum):
     ENTER = "enter"
     EXIT = "exit"
     PAY = "pay"
+    LOAD = "load"
 
 
 class ProfileName(StrEnum):
@@ -163,7 +164,7 @@ def own_terminal(
     laboratory = Laboratory(laboratory_vault(os.urandom), os.urandom)
     with options.progress_bar() as advance:
         results = run(chosen(only or ()), lambda: OwnTerminals(laboratory), laboratory, advance)
-    told = terminal_report(results, OwnTerminals.title, "enter, exit, pay", datetime.now())
+    told = terminal_report(results, OwnTerminals.title, ", ".join(Place), datetime.now())
     _tell(told, report, language(), as_json)
 
 
@@ -236,9 +237,7 @@ def judge(
     results = folder.judge_played(scenarios, folder.read_played(lab), records, vault)
     results.append(folder.judge_batches(given, vault))
     title = ", ".join(sorted({record.terminal.hex() for record in records}))
-    told = terminal_report(
-        results, title, ", ".join(sorted(places or ("enter", "exit", "pay"))), datetime.now()
-    )
+    told = terminal_report(results, title, ", ".join(places or Place), datetime.now())
     _tell(told, report, language(), as_json)
 
 

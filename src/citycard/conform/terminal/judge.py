@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The judge of a terminal: what the cards truly did against what its records say.
 
-The rules, in this order: the cards were debited as the scenario wants; each debit has one record and each
-record one debit; a record tells the debit as it was; its TAC is the card's and verifies under the issuer's
+The rules, in this order: the cards made the transactions the scenario wants; each has one record and each
+record one transaction; a record tells it as it was; its TAC is the card's and verifies under the issuer's
 key; records of a terminal are numbered without gaps and come once.
 """
 
@@ -30,7 +30,7 @@ def judge(
 ) -> None:
     """Raise `Failed` with the first rule that was broken; `records` may hold other scenarios' as well."""
     mine = [record for record in records if record.pan in pans]
-    _debited(scenario, pans, commits)
+    _moved(scenario, pans, commits)
     _one_for_one(commits, mine)
     told = {_key(record): record for record in mine}
     for commit in commits:
@@ -56,13 +56,13 @@ def _key(record: TapRecord) -> tuple[str, bool, int]:
     return record.pan, record.kind == Kind.LOAD, record.counter
 
 
-def _debited(scenario: Scenario, pans: Sequence[str], commits: Sequence[Commit]) -> None:
-    for pan, wanted in zip(pans, scenario.debits, strict=True):
+def _moved(scenario: Scenario, pans: Sequence[str], commits: Sequence[Commit]) -> None:
+    for pan, wanted in zip(pans, scenario.amounts, strict=True):
         made = tuple(commit.amount_fen for commit in commits if commit.pan == pan)
         if made != wanted:
             raise Failed(
-                f"card {pan} was debited {list(made)} fen, expected {list(wanted)}",
-                f"卡片 {pan} 实际扣款 {list(made)} 分，应为 {list(wanted)} 分",
+                f"card {pan} made transactions of {list(made)} fen, expected {list(wanted)}",
+                f"卡片 {pan} 实际交易 {list(made)} 分，应为 {list(wanted)} 分",
             )
 
 
@@ -77,8 +77,8 @@ def _one_for_one(commits: Sequence[Commit], records: Sequence[TapRecord]) -> Non
                          f"卡片 {key[0]} 计数器 {key[2]}：同一交易有 {count} 条记录")  # fmt: skip
     for key in made:
         if key not in told:
-            raise Failed(f"card {key[0]}, counter {key[2]}: debited, and no record of it",
-                         f"卡片 {key[0]} 计数器 {key[2]}：已扣款但没有记录")  # fmt: skip
+            raise Failed(f"card {key[0]}, counter {key[2]}: a transaction, and no record of it",
+                         f"卡片 {key[0]} 计数器 {key[2]}：已交易但没有记录")  # fmt: skip
 
 
 def _tells_the_truth(commit: Commit, record: TapRecord) -> None:

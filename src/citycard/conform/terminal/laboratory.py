@@ -70,6 +70,7 @@ def parameters_for_people() -> dict[str, Any]:
             "enter": "metro gate at line 1, station 1, letting in",
             "exit": "metro gate at line 1, station 2, letting out",
             "pay": "shop",
+            "load": "kiosk; its host of loads works with the laboratory's vault",
         },
     }
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from citycard.conform.terminal.load_host import LaboratoryHost
 from citycard.conform.terminal.own import ACQUIRER, PLACES, OwnTerminals
 from citycard.conform.terminal.played import DEBIT, PlayedCard
 from citycard.core.dialogue import CardGone, CardView
 from citycard.core.record import Kind, TapRecord
 from citycard.core.refusal import Refusal
-from citycard.keys import Psam
+from citycard.keys import LoadAsked, Psam, Vault
 from citycard.terminal import Hotlist, Link, Outcome, Parameters, TapResult, Terminal
 from citycard.terminal.loop import Sam
 
@@ -186,6 +187,7 @@ class TakesTheRest(OwnTerminals):
         if result.refusal is not Refusal.INSUFFICIENT_BALANCE:
             return result
         _, _, _, event, amount_fen = PLACES[place]
+        assert event is not None
         return self.terminals[place].tap(self.link(card.present(())), event, amount_fen - 1)
 
 
@@ -269,6 +271,21 @@ def _impatient(card: PlayedCard, command: bytes, answer: bytes) -> bytes:
     return answer
 
 
+class TrustingHost(LaboratoryHost):
+    """A host that does not check MAC1."""
+
+    def approve(self, asked: LoadAsked, moment: bytes) -> bytes | None:
+        flipped = asked.answer[:15] + bytes((asked.answer[15] ^ 1,))
+        return super().approve(asked, moment) or super().approve(replace(asked, answer=flipped), moment)
+
+
+class NoMac1(OwnTerminals):
+    """Loads whatever the card says of itself."""
+
+    def load_host(self, vault: Vault) -> LaboratoryHost:
+        return TrustingHost(vault, lambda: self.now)
+
+
 MUTANTS: Final[dict[str, type[OwnTerminals]]] = {
     "TT-GOO-001": _edited(lambda records: records[:-1]),
     "TT-GOO-002": _edited(_twice),
@@ -318,4 +335,12 @@ MUTANTS: Final[dict[str, type[OwnTerminals]]] = {
     "TT-STR-010": _hears(_impatient),
     "TT-STR-011": Phantom,
     "TT-STR-012": Phantom,
+    "TT-LOA-001": _edited(lambda records: records[:-1]),
+    "TT-LOA-002": _edited(lambda records: [replace(record, balance_before_fen=0) for record in records]),
+    "TT-LOA-003": Sulks,
+    "TT-LOA-004": TrustsIntent,
+    "TT-LOA-005": Forgets,
+    "TT-LOA-006": NoMac1,
+    "TT-LOA-007": Phantom,
+    "TT-LOA-008": NoHotlist,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our own terminals in this process: two gates and a shop, put through the scenarios like any other."""
+"""Our own terminals in this process, put through the scenarios like any other: two gates, a shop, a kiosk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Final
 
 from citycard.conform.specimens import ISSUER
 from citycard.conform.terminal.laboratory import METRO, RETAIL, TARIFFS, Laboratory, hotlist
+from citycard.conform.terminal.load_host import LaboratoryHost
 from citycard.conform.terminal.played import PlayedCard
-from citycard.conform.terminal.scenarios import PASSBACK_S, PAY_FEN
+from citycard.conform.terminal.scenarios import LOAD_FEN, PASSBACK_S, PAY_FEN
 from citycard.core.record import TapRecord
-from citycard.keys import Psam
+from citycard.keys import Psam, Vault
 from citycard.services import load_config
 from citycard.services.contract import Event
 from citycard.terminal import (
@@ -30,17 +31,18 @@ from citycard.terminal.loop import Sam
 
 ACQUIRER: Final = bytes.fromhex("1999000000000001")
 START: Final = datetime(2026, 3, 2, 8, 0)
-PLACES: Final = {
+PLACES: Final[dict[str, tuple[bytes, int, int, Event | None, int]]] = {
     "enter": (bytes.fromhex("999900000001"), METRO, 1, Event.ENTER, 0),
     "exit": (bytes.fromhex("999900000002"), METRO, 2, Event.EXIT, 0),
     "pay": (bytes.fromhex("999900000003"), RETAIL, 0, Event.PAY, PAY_FEN),
+    "load": (bytes.fromhex("999900000004"), RETAIL, 0, None, LOAD_FEN),
 }
 
 
 class OwnTerminals:
     """One terminal for each place, with journals in memory and a clock that moves when told.
 
-    Mutants override `terminal`, `sam`, `parameters`, `tap` or `records`.
+    Mutants override what stands below, `tap` or `records`.
     """
 
     title = "citycard terminal"
@@ -49,6 +51,7 @@ class OwnTerminals:
     def __init__(self, laboratory: Laboratory) -> None:
         self.laboratory = laboratory
         self.now = START
+        self.host = self.load_host(laboratory.vault)
         self.terminals = {place: self._make(place) for place in PLACES}
 
     def wait(self, seconds: float) -> None:
@@ -58,6 +61,8 @@ class OwnTerminals:
     def tap(self, place: str, card: PlayedCard) -> TapResult:
         """Present a card at a place."""
         _, _, _, event, amount_fen = PLACES[place]
+        if event is None:
+            return self.terminals[place].load(self.link(card), amount_fen, self.host)
         return self.terminals[place].tap(self.link(card), event, amount_fen)
 
     def records(self) -> list[TapRecord]:
@@ -71,6 +76,10 @@ class OwnTerminals:
     def link(self, card: PlayedCard) -> Link:
         """The wire between card and terminal."""
         return card
+
+    def load_host(self, vault: Vault) -> LaboratoryHost:
+        """The host that loads are asked of."""
+        return LaboratoryHost(vault, lambda: self.now)
 
     def sam(self, psam: Psam) -> Sam:
         """The security module the terminal talks to."""

@@ -36,7 +36,7 @@ class UnderTest(Protocol):
         ...
 
     def tap(self, place: str, card: PlayedCard) -> object:
-        """Present a card at `enter`, `exit` or `pay`; what the terminal shows does not count."""
+        """Present a card at `enter`, `exit`, `pay` or `load`; what the terminal shows does not count."""
         ...
 
 
@@ -77,17 +77,12 @@ def play(
 
 def case_of(scenario: Scenario) -> Case:
     """A scenario as a case of the report: expectations in words."""
-    expects = [
-        Text(
-            f"card {number + 1} is debited {', '.join(map(str, wanted))} fen, one record each"
-            if wanted
-            else f"card {number + 1} is not debited, and there is no record",
-            f"卡 {number + 1} 扣款 {'、'.join(map(str, wanted))} 分，各一条记录"
-            if wanted
-            else f"卡 {number + 1} 不扣款、无记录",
-        )
-        for number, wanted in enumerate(scenario.debits)
-    ]
+    expects = []
+    for number, wanted in enumerate(scenario.amounts, 1):
+        told = ", ".join(map(str, wanted))
+        en = f"transactions of {told} fen, one record each" if wanted else "no transaction and no record"
+        zh = f"交易 {told} 分，各一条记录" if wanted else "无交易、无记录"
+        expects.append(Text(f"card {number}: {en}", f"卡 {number}：{zh}"))
     steps = tuple(Step(lambda bench: None, text) for text in expects)
     confidence = Confidence.ONE if scenario.clause == KIT else Confidence.SOURCES
     return Case(scenario.id, scenario.title, scenario.clause, confidence, steps)

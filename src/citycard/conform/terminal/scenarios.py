@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenarios a terminal is put through, declared: which cards, how they are presented, what is right.
 
-A place is `enter`, `exit` or `pay`; amounts are those of the laboratory's tariff: an entry costs nothing,
-an exit `EXIT_FEN`, a payment what is keyed in. Every scenario has cards of its own numbers, so that a batch
-of records can be judged after all of them were played.
+A place is `enter`, `exit`, `pay` or `load`. Amounts are those of the laboratory's tariff: an entry costs
+nothing, an exit `EXIT_FEN`; what is paid and loaded is keyed in. Every scenario has cards of its own numbers, so
+that a batch of records can be judged after all of them were played.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from citycard.conform.terminal import played
 from citycard.conform.terminal.played import (
     ANY,
     CACHE,
+    CREDIT,
     DEBIT,
     INIT_COMPOSITE,
+    INIT_LOAD,
     INIT_PURCHASE,
     READ_BINARY,
     READ_RECORD,
@@ -35,6 +37,7 @@ from citycard.conform.terminal.played import (
 EXIT_FEN: Final = 300
 ENTRY_MINIMUM_FEN: Final = 200
 PAY_FEN: Final = 500
+LOAD_FEN: Final = 1_000
 PASSBACK_S: Final = 5
 LATER_S: Final = 60.0  # between two presentations, unless the scenario is about time
 GATES, DEBITS = "JT/T 978, gate dialogue", "JR/T 0025 ED/EP"
@@ -65,17 +68,16 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One numbered scenario; `debits` are the amounts each card must have been debited, in order.
+    """One numbered scenario; `amounts` are what each card must have been debited or, at `load`, credited.
 
-    Records must tell of exactly these. `unproven`: the debit happened, but the card does not prove it, so
-    that no record may be made of it either.
+    Records must tell of exactly these.
     """
 
     id: str
     title: Text
     clause: str
     presents: tuple[Present, ...]
-    debits: tuple[tuple[int, ...], ...]
+    amounts: tuple[tuple[int, ...], ...]
     cards: tuple[CardSpec, ...] = (CardSpec(),)
 
     @property
@@ -94,42 +96,42 @@ def _one(
     title: tuple[str, str],
     clause: str,
     *presents: Present,
-    debits: tuple[int, ...],
+    amounts: tuple[int, ...],
     card: CardSpec = CardSpec(),
 ) -> Scenario:
     """A scenario of one card."""
-    return Scenario(f"TT-{id_}", Text(*title), clause, presents, (debits,), (card,))
+    return Scenario(f"TT-{id_}", Text(*title), clause, presents, (amounts,), (card,))
 
 
 def _torn_pay(id_: str, fault: Fault, en: str, zh: str) -> Scenario:
     title = (f"Pay, torn {en}, presented again", f"消费{zh}断开后重刷")
     return _one(
-        id_, title, DEBITS, Present("pay", faults=(fault,)), Present("pay", after_s=3), debits=(PAY_FEN,)
+        id_, title, DEBITS, Present("pay", faults=(fault,)), Present("pay", after_s=3), amounts=(PAY_FEN,)
     )
 
 
 def _torn_entry(id_: str, fault: Fault, en: str, zh: str) -> Scenario:
     title = (f"Enter, torn {en}, presented again", f"进站{zh}断开后重刷")
     again = (Present("enter", faults=(fault,)), Present("enter", after_s=3), Present("exit"))
-    return _one(id_, title, GATES, *again, debits=(0, EXIT_FEN))
+    return _one(id_, title, GATES, *again, amounts=(0, EXIT_FEN))
 
 
 def _torn_exit(id_: str, fault: Fault, en: str, zh: str) -> Scenario:
     title = (f"Exit, torn {en}, presented again", f"出站{zh}断开后重刷")
     again = (Present("enter"), Present("exit", faults=(fault,)), Present("exit", after_s=3))
-    return _one(id_, title, GATES, *again, debits=(0, EXIT_FEN))
+    return _one(id_, title, GATES, *again, amounts=(0, EXIT_FEN))
 
 
 def _refused(
     id_: str, title: tuple[str, str], card: CardSpec, clause: str = KIT, place: str = "pay"
 ) -> Scenario:
-    return _one(id_, title, clause, Present(place), debits=(), card=card)
+    return _one(id_, title, clause, Present(place), amounts=(), card=card)
 
 
-def _strange(id_: str, title: tuple[str, str], *faults: Fault, debits: tuple[int, ...] = ()) -> Scenario:
+def _strange(id_: str, title: tuple[str, str], *faults: Fault, amounts: tuple[int, ...] = ()) -> Scenario:
     """A payment in which the card answers strangely; presented once more when that must recover it."""
-    presents = (Present("pay", faults=faults),) + ((Present("pay", after_s=3),) if debits else ())
-    return _one(id_, title, DEBITS, *presents, debits=debits)
+    presents = (Present("pay", faults=faults),) + ((Present("pay", after_s=3),) if amounts else ())
+    return _one(id_, title, DEBITS, *presents, amounts=amounts)
 
 
 GARBAGE: Final = "DEADBEEF" * 5 + "9000"
@@ -140,18 +142,18 @@ GOOD: Final = (
         GATES,
         Present("enter"),
         Present("exit"),
-        debits=(0, EXIT_FEN),
+        amounts=(0, EXIT_FEN),
     ),
-    _one("GOO-002", ("Pay", "正常消费"), DEBITS, Present("pay"), debits=(PAY_FEN,)),
+    _one("GOO-002", ("Pay", "正常消费"), DEBITS, Present("pay"), amounts=(PAY_FEN,)),
     _one(
-        "GOO-003", ("Pay three times", "连续三次消费"), DEBITS, *(Present("pay"),) * 3, debits=(PAY_FEN,) * 3
+        "GOO-003", ("Pay three times", "连续三次消费"), DEBITS, *(Present("pay"),) * 3, amounts=(PAY_FEN,) * 3
     ),
     _one(
         "GOO-004",
         ("Pay with all there is", "余额恰好用完"),
         DEBITS,
         Present("pay"),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
         card=CardSpec(balance_fen=PAY_FEN),
     ),
     Scenario(
@@ -169,7 +171,7 @@ GOOD: Final = (
         Present("enter"),
         Present("pay"),
         Present("exit"),
-        debits=(0, PAY_FEN, EXIT_FEN),
+        amounts=(0, PAY_FEN, EXIT_FEN),
     ),
 )
 TORN: Final = (
@@ -191,7 +193,7 @@ TORN: Final = (
         Present("pay", faults=(Fault(DEBIT, lost),)),
         Present("pay", faults=(Fault(played.PROVE, unheard),), after_s=3),
         Present("pay", after_s=3),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     Scenario(
         "TT-TOR-013",
@@ -241,7 +243,7 @@ REFUSED: Final = (
         KIT,
         Present("pay"),
         Present("pay", after_s=2),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _one(
         "REF-012",
@@ -249,9 +251,9 @@ REFUSED: Final = (
         GATES,
         Present("enter"),
         Present("enter", after_s=2),
-        debits=(0,),
+        amounts=(0,),
     ),
-    _one("REF-013", ("Exit without an entry", "无进站记录出站"), GATES, Present("exit"), debits=()),
+    _one("REF-013", ("Exit without an entry", "无进站记录出站"), GATES, Present("exit"), amounts=()),
 )
 STRANGE: Final = (
     _strange(
@@ -270,39 +272,39 @@ STRANGE: Final = (
         "STR-005",
         ("Garbage to DEBIT, and debited", "扣款应答乱码但已扣款"),
         Fault(DEBIT, says_after(lambda a: b"\xde\xad")),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _strange(
         "STR-006",
         ("TAC of three bytes, and debited", "TAC 长度错误但已扣款"),
         Fault(DEBIT, says_after(lambda a: a[1:])),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _strange(
         "STR-007",
         ("61xx to DEBIT, and debited", "扣款应答 61xx"),
         Fault(DEBIT, makes_wait),
         Fault("00C0", played.gives),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _strange(
         "STR-008",
         ("6F00 to DEBIT, and debited", "扣款应答 6F00 但已扣款"),
         Fault(DEBIT, says_after(lambda a: b"\x6f\x00")),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _strange(
         "STR-009",
         ("No status word to DEBIT, and debited", "扣款应答无状态字但已扣款"),
         Fault(DEBIT, says_after(lambda a: b"")),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _one(
         "STR-010",
         ("A slow card: two seconds for each answer", "慢卡：每条应答两秒"),
         KIT,
         Present("pay", faults=(Fault(ANY, takes(2), always=True),)),
-        debits=(PAY_FEN,),
+        amounts=(PAY_FEN,),
     ),
     _strange("STR-011", ("9302 to DEBIT", "扣款应答 9302"), Fault(DEBIT, says("9302"))),
     _strange(
@@ -312,10 +314,51 @@ STRANGE: Final = (
         Fault(DEBIT, says("9401")),
     ),
 )
-SCENARIOS: Final[tuple[Scenario, ...]] = (*GOOD, *TORN, *REFUSED, *STRANGE)
+
+
+def _torn_load(id_: str, fault: Fault, en: str, zh: str) -> Scenario:
+    title = (f"Load, torn {en}, presented again", f"圈存{zh}断开后重刷")
+    again = (Present("load", faults=(fault,)), Present("load", after_s=3))
+    return _one(id_, title, DEBITS, *again, amounts=(LOAD_FEN,))
+
+
+def _false_mac1(answer: bytes) -> bytes:
+    """The answer to INITIALIZE FOR LOAD with one bit of MAC1 turned over."""
+    return answer[:15] + bytes((answer[15] ^ 1,)) + answer[16:]
+
+
+LOADED: Final = (
+    _one("LOA-001", ("Load", "正常圈存"), DEBITS, Present("load"), amounts=(LOAD_FEN,)),
+    _one(
+        "LOA-002",
+        ("Load, then pay", "圈存后消费"),
+        DEBITS,
+        Present("load"),
+        Present("pay"),
+        amounts=(LOAD_FEN, PAY_FEN),
+    ),
+    _torn_load("LOA-003", Fault(INIT_LOAD, lost), "after INITIALIZE", "于初始化后"),
+    _torn_load("LOA-004", Fault(CREDIT, unheard), "before CREDIT", "于入账前"),
+    _torn_load("LOA-005", Fault(CREDIT, lost), "after CREDIT", "于入账后"),
+    _one(
+        "LOA-006",
+        ("A card that makes MAC1 up", "伪造 MAC1 的卡"),
+        DEBITS,
+        Present("load", faults=(Fault(INIT_LOAD, says_after(_false_mac1)),)),
+        amounts=(),
+    ),
+    _refused(
+        "LOA-007", ("A load beyond the cap", "圈存超过余额上限"), CardSpec(balance_fen=99_500), DEBITS, "load"
+    ),
+    _refused(
+        "LOA-008", ("A load of a card on the hotlist", "黑名单卡圈存"), CardSpec(hotlisted=True), KIT, "load"
+    ),
+)
+SCENARIOS: Final[tuple[Scenario, ...]] = (*GOOD, *TORN, *REFUSED, *STRANGE, *LOADED)
 GROUPS: Final[dict[str, Text]] = {
     "GOO": Text("Good cards", "正常卡"),
     "TOR": Text("Torn cards", "断开的卡"),
     "REF": Text("Cards to be refused", "应拒绝的卡"),
     "STR": Text("Cards that answer strangely", "应答异常的卡"),
+    "LOA": Text("Loads", "圈存"),
 }
