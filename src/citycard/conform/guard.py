@@ -19,7 +19,7 @@ CONFORM_GUARD = declare(
     "CONFORM_GUARD",
     "The guard stopped {command}, which {what}, because it was not allowed; nothing was sent. Allow it "
     "with {option} if the card may be changed.",
-    "已拦截指令 {command}（{what}），未获允许，未发送。如可改动卡片，请使用 {option}。",
+    "已拦截指令 {command}：该指令会改动或锁定卡片，未获允许，未发送。如可改动卡片，请使用 {option}。",
 )
 
 CONFORM_LAST_TRY = declare(

@@ -78,7 +78,7 @@ def closing_command(bench: Bench, opened: Opening, tamper: str = "") -> bytes:
 
 
 def transact(bench: Bench, txn: Txn, amount_fen: int, staged: Sequence[bytes] = ()) -> bytes:
-    """A whole transaction whose proofs are checked; what DEBIT or CREDIT answered."""
+    """A whole transaction that must succeed; what DEBIT or CREDIT answered."""
     opened = opening(bench, txn, amount_fen)
     for command in staged:
         bench.ok(command)

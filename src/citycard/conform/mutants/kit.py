@@ -159,7 +159,7 @@ def hears(pattern: str, change: Callable[[bytes], bytes]) -> Mutant:
 
 
 def slow(pattern: str, ms: int, every: int = 1) -> Mutant:
-    """Takes its time, at each command or at every so manieth."""
+    """Takes its time, at every such command or at each `every`-th."""
 
     def bend(twin: Twin, command: bytes) -> bytes:
         if matches(pattern, command):

@@ -2,8 +2,8 @@
 """The scenarios a terminal is put through, declared: which cards, how they are presented, what is right.
 
 A place is `enter`, `exit`, `pay` or `load`. Amounts are those of the laboratory's tariff: an entry costs
-nothing, an exit `EXIT_FEN`; what is paid and loaded is keyed in. Every scenario has cards of its own numbers, so
-that a batch of records can be judged after all of them were played.
+nothing, an exit `EXIT_FEN`; what is paid and loaded is keyed in. Every scenario has cards of its own
+numbers, so that a batch of records can be judged after all of them were played.
 """
 
 from __future__ import annotations
