@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from citycard import __version__
-from citycard.cli import apportion, bench, card, city, fares, keys, lab, replay
+from citycard.cli import apportion, bench, card, city, conform, fares, keys, lab, replay
 from citycard.core.problem import Problem
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(card.app, name="card")
 app.add_typer(replay.app, name="replay")
 app.add_typer(apportion.app, name="apportion")
 app.add_typer(fares.app, name="fares")
+app.add_typer(conform.app, name="conform")
 for module in (city, lab, bench):
     module.register(app)
 

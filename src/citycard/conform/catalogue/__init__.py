@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue: numbered test cases, declared, by profile of card."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from citycard.conform.catalogue import (
+    balance,
+    commands,
+    composite,
+    load,
+    locks,
+    purchase,
+    quality,
+    security,
+    structure,
+    tear,
+)
+from citycard.conform.model import Case, Text
+
+T_UNION: Final[tuple[Case, ...]] = (
+    *structure.CASES,
+    *commands.CASES,
+    *balance.CASES,
+    *quality.CASES,
+    *purchase.CASES,
+    *composite.CASES,
+    *load.CASES,
+    *security.CASES,
+    *tear.CASES,
+    *locks.CASES,  # last: they may end the card
+)
+CATALOGUES: Final[dict[str, tuple[Case, ...]]] = {"t-union": T_UNION}
+GROUPS: Final[dict[str, Text]] = {
+    "STR": Text("Structure: application, FCI, files", "结构：应用、FCI、文件"),
+    "CMD": Text("Commands and status words", "指令与状态字"),
+    "BAL": Text("Balance", "余额"),
+    "RND": Text("Random numbers", "随机数质量"),
+    "TIM": Text("Time at the reader", "交易时间"),
+    "PUR": Text("Purchase", "消费"),
+    "CAP": Text("Composite purchase", "复合消费"),
+    "LOD": Text("Load", "圈存"),
+    "SEC": Text("Authentication and secure messaging", "认证与安全报文"),
+    "TEA": Text("Tear and recover", "断电与恢复"),
+    "CNT": Text("Counters", "计数器"),
+    "LCK": Text("Locks", "锁定"),
+}
