@@ -20,9 +20,7 @@ from citycard.core.crypto import KEY_SIZE, SUITES
 
 Keys = Callable[[DirectorySpec, KeySpec], bytes | None]  # the value of a key; None: it is not loaded
 Contents = Mapping[tuple[int, int], bytes]  # what transparent files hold, by directory and file identifier
-TRANSPORT_TRIES: Final = (
-    0xFF  # fifteen of fifteen: a wrong transport key at the line must not cost the card at once
-)
+TRANSPORT_TRIES: Final = 0xFF  # fifteen of fifteen: a wrong key at the line must not cost the card at once
 TRANSPORT: Final = KeySpec(
     "transport", KeyType.CONTROL, 0, change=ALWAYS, follows=CONTROL_STATE, tries=TRANSPORT_TRIES
 )
