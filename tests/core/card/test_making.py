@@ -161,6 +161,7 @@ def test_a_card_without_mf_makes_one_for_who_has_the_transport_code() -> None:
         ("80E00002072F0207F000FF18", "6A80"),
         ("80E00005072F0208F000FF18", "6A80"),
         ("80E0001507284000F0F0FFFF", "6A84"),
+        ("80E00201 07 38383838383838", "6A80"),  # the fuzzer's find
         ("80E00201 0C 38 0100 F0F0 00 FFFF AABBCCDD", "6A80"),  # a name has five bytes
         ("80E00201 0D 38 0100 F0F0 00 FFFF AABBCCDDEE", "9000"),
         ("80E00201 16 38 0100 F0F0 00 FFFF 315041592E5359532E4444463031", "6A86"),
