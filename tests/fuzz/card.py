@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-INPUT_MAX = 600  # bytes of one story: some twenty steps
+INPUT_MAX = 320  # bytes of one story: a dozen steps
 SEEDS = (  # stories to start from, one for each kind of card: select, prove, load, pay, under a MAC, cut
     b"\x04\x00\x00\x04\x03\x10\x04\x05\x01\x05\x05\x95\x00\x04\x00\x01\x02\x03\x04\x07\x05\x04\x08\x02",
     b"\x04\x01\x00\x04\x04\x40\x04\x0c\x20\x04\x06\x30\x04\x0a\x01\x04\x0e\x01\x04\x02\x00",

@@ -138,7 +138,7 @@ def issued(
 ) -> Issuer:
     """A card of a profile with test keys, in the field, one of its applications selected."""
     changed = replace(profile, traits=profile.traits | traits)
-    card = made_card(changed, key_of, {}, Random(seed).randbytes, algorithm)
+    card = made_card(changed, key_of, {}, Random(seed).randbytes, algorithm=algorithm)
     return issuer(card, changed.directories[application], algorithm)
 
 

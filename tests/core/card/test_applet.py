@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from citycard.core.apdu import SW, Command
-from citycard.core.card import T_UNION, Card, PowerLost, blank_card, command_table
+from citycard.core.card import T_UNION, AreaSpec, Card, PowerLost, blank_card, command_table
 from citycard.core.card.applet import install
 from citycard.core.card.atomic import Change
 from citycard.core.card.state import Answer, Chip, Entry
@@ -92,6 +93,16 @@ def test_an_applets_change_is_all_or_nothing() -> None:
         whole = counter.card._chip.areas[AID].read(counter.card.memory)
         found.add((whole[0], whole[100:103].hex()))
     assert found == {(5, "000000"), (8, "aabbcc")}
+
+
+def test_a_profile_may_have_room_for_an_applet() -> None:
+    profile = replace(T_UNION, areas=(AreaSpec(AID, 200, b"\x07"),))
+    card = blank_card(profile, TRANSPORT, Random(1).randbytes, applets=(Tally(),))
+    card.power_on()
+    counter = Counter(card)
+    counter.ok("00A4040008" + AID.hex())
+    assert counter.ok("8002000000") == b"\x07\x01"
+    counter.ok(SELECT)
 
 
 def test_without_its_object_an_area_is_not_there() -> None:

@@ -161,6 +161,7 @@ def test_a_card_without_mf_makes_one_for_who_has_the_transport_code() -> None:
         ("80E00002072F0207F000FF18", "6A80"),
         ("80E00005072F0208F000FF18", "6A80"),
         ("80E0001507284000F0F0FFFF", "6A84"),
+        ("80E00201 07 38383838383838", "6A80"),  # the fuzzer's find
         ("80E00201 0C 38 0100 F0F0 00 FFFF AABBCCDD", "6A80"),  # a name has five bytes
         ("80E00201 0D 38 0100 F0F0 00 FFFF AABBCCDDEE", "9000"),
         ("80E00201 16 38 0100 F0F0 00 FFFF 315041592E5359532E4444463031", "6A86"),
@@ -273,3 +274,29 @@ def test_how_a_key_may_be_replaced(counter: Counter, bits: int, plain: str, mac:
     assert counter.sw(Command(0x80, 0xD4, type_, 0x02, record)) == "6A88"
     shorter = record[:-8]
     assert counter.sw(counter.secured(f"84D4{type_:02X}01", shorter, control)) in ("6700", "6987")
+
+
+# Lengths
+
+
+def test_lengths_in_all_cases_short_and_extended() -> None:
+    """Cases 1 to 4 of ISO/IEC 7816-3 on the vendor's card, whose photo has 1500 bytes."""
+    counter = vendor_card()
+    counter.ok(APPLICATION)
+    assert len(counter.ok("00840000")) == 4
+    assert len(counter.ok("00B0970000")) == 256
+    assert len(counter.ok("00B09700")) == 256
+    assert len(counter.ok("00B0970010")) == 16
+    assert len(counter.ok("00B09700000000")) == 1500
+    assert len(counter.ok("00B097000005DC")) == 1500
+    assert len(counter.ok("00B09700000FFF")) == 1500
+    assert len(counter.ok("00B005D000")) == 12  # of the current file, by 15-bit offset
+    assert counter.sw("00B005D0FF") == "6C0C"
+    assert counter.sw("00B005DC00") == "6B00"
+    assert counter.sw("00D69700" + "000003" + "AABBCC") == "9000"
+    assert counter.ok("00B0970003").hex() == "aabbcc"
+    assert counter.sw("00D69700" + "000100" + "AA" * 256) == "6700"
+    assert counter.ok("00A40400000009A000000003869807010000") == counter.ok(APPLICATION)
+    assert counter.ok("00A4040009A0000000038698070100") == counter.ok(APPLICATION)
+    for broken in ("00D6970005AABBCC", "00D69700000005AABBCC", "00D697000003AABBCCDD", "00D6970000"):
+        assert counter.sw(broken) == "6700"

@@ -11,7 +11,7 @@ from citycard.core.card.factory import blank_card, made_card, raw_card
 from citycard.core.card.os import Card, command_table
 from citycard.core.card.profiles import CONTACT, FMCOS, MOHURD, MULTI, PROFILES, T_UNION, T_UNION_DUAL
 from citycard.core.card.script import Step, script
-from citycard.core.card.spec import Profile
+from citycard.core.card.spec import AreaSpec, Profile
 from citycard.core.card.state import Traits
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "T_UNION",
     "T_UNION_DUAL",
     "Applet",
+    "AreaSpec",
     "Card",
     "Fuse",
     "Memory",

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from citycard.core.card.access import ALWAYS, CONTROL_STATE, NEVER
-from citycard.core.card.atomic import Memory
+from citycard.core.card.applet import Applet
+from citycard.core.card.atomic import Memory, cells_up
 from citycard.core.card.body import BODY, new_body
 from citycard.core.card.files import COUNT, MF_SLOT, PLAIN_WHEN_FF, Area, File, Kind
 from citycard.core.card.image import TRANSPORT_CODE, UID_SIZE, Builder
@@ -18,14 +20,18 @@ from citycard.core.crypto import KEY_SIZE, SUITES
 
 Keys = Callable[[DirectorySpec, KeySpec], bytes | None]  # the value of a key; None: it is not loaded
 Contents = Mapping[tuple[int, int], bytes]  # what transparent files hold, by directory and file identifier
-TRANSPORT_TRIES = 0xFF  # fifteen of fifteen: a wrong transport key at the line must not cost the card at once
-TRANSPORT = KeySpec(
+TRANSPORT_TRIES: Final = 0xFF  # fifteen of fifteen: a wrong key at the line must not cost the card at once
+TRANSPORT: Final = KeySpec(
     "transport", KeyType.CONTROL, 0, change=ALWAYS, follows=CONTROL_STATE, tries=TRANSPORT_TRIES
 )
 
 
 def blank_card(
-    profile: Profile, transport_key: bytes, random: Callable[[int], bytes], algorithm: int | None = None
+    profile: Profile,
+    transport_key: bytes,
+    random: Callable[[int], bytes],
+    algorithm: int | None = None,
+    applets: Iterable[Applet] = (),
 ) -> Card:
     """A card as it comes from the factory: all files there, empty; no key but the transport key.
 
@@ -38,7 +44,7 @@ def blank_card(
         raise ValueError(f"a transport key has {KEY_SIZE} bytes, an algorithm is one of {sorted(SUITES)}")
     line = _Line(profile, algorithm)
     line.lay_out(lambda spec: key_record(0, TRANSPORT.head, transport_key), {})
-    return line.card(random)
+    return Card(line.memory(random), random, applets=applets)
 
 
 def made_card(
@@ -46,25 +52,28 @@ def made_card(
     keys: Keys,
     contents: Contents,
     random: Callable[[int], bytes],
+    *,
     algorithm: int | None = None,
+    applets: Iterable[Applet] = (),
 ) -> Card:
     """A card with its keys and contents, as `script.script` would make it out of a blank one."""
     line = _Line(profile, profile.algorithm if algorithm is None else algorithm)
     line.lay_out(lambda spec: _key_records(spec, keys), contents)
-    return line.card(random)
+    return Card(line.memory(random), random, applets=applets)
 
 
 def raw_card(
-    profile: Profile, random: Callable[[int], bytes], transport_code: bytes = TRANSPORT_CODE
+    profile: Profile,
+    random: Callable[[int], bytes],
+    transport_code: bytes = TRANSPORT_CODE,
+    applets: Iterable[Applet] = (),
 ) -> Card:
     """A card of a profile's size and traits without any file: whoever has the transport code makes its MF."""
     line = _Line(profile, profile.algorithm)
     line.lay_out(lambda spec: b"", {})
-    size = line.builder.at - Builder(profile.slots).at
-    image = Builder(profile.slots).image(
-        size + profile.spare_bytes, profile.traits, random(UID_SIZE), transport_code
-    )
-    return Card(Memory(image), random)
+    room = line.builder.at - Builder(profile.slots).at + profile.spare_bytes
+    image = Builder(profile.slots).image(room, profile.traits, random(UID_SIZE), transport_code)
+    return Card(Memory(image), random, applets=applets)
 
 
 def _key_records(spec: DirectorySpec, keys: Keys) -> bytes:
@@ -85,12 +94,13 @@ class _Line:
         self.builder = Builder(profile.slots)
         self.slot = 0
 
-    def card(self, random: Callable[[int], bytes]) -> Card:
+    def memory(self, random: Callable[[int], bytes]) -> Memory:
+        """The cells, with a UID of their own."""
         profile = self.profile
-        image = self.builder.image(profile.spare_bytes, profile.traits, random(UID_SIZE))
-        return Card(Memory(image), random)
+        return Memory(self.builder.image(profile.spare_bytes, profile.traits, random(UID_SIZE)))
 
     def lay_out(self, keys: Callable[[DirectorySpec], bytes], contents: Contents) -> None:
+        """All of the profile; `keys` gives the records of a directory's key file."""
         if self.profile.directories:
             self._directory(self.profile.directories[0], MF_SLOT, keys, contents)
         for area in self.profile.areas:
@@ -134,5 +144,5 @@ def _presets(spec: FileSpec) -> bytes:
     if spec.kind == Kind.VARIABLE:
         return COUNT.pack(len(records)) + records
     assert spec.kind == Kind.FIXED  # a cyclic file starts empty
-    stride = -(-spec.length // 8) * 8
+    stride = cells_up(spec.length)
     return COUNT.pack(len(spec.preset)) + b"".join(record.ljust(stride, b"\x00") for record in spec.preset)

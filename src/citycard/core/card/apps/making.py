@@ -118,10 +118,12 @@ def _create_mf(chip: Chip, data: bytes) -> Answer:
 
 def _directory(parent: Directory, fid: int, data: bytes) -> Directory | SW:
     """The directory that CREATE FILE's data describe, without its place yet."""
-    size, create, erase, app_file = data[1] << 8 | data[2], *data[3:6]
     name = data[DF_HEAD:]
+    if len(name) not in NAME_SIZES:
+        return SW.WRONG_DATA
+    size, create, erase, app_file = data[1] << 8 | data[2], *data[3:6]
     algorithm, version = (0 if byte == UNUSED else byte for byte in data[6:DF_HEAD])
-    if len(name) not in NAME_SIZES or algorithm not in SUITES:
+    if algorithm not in SUITES:
         return SW.WRONG_DATA
     slot = max(parent.slot, MF_SLOT)
     return Directory(0, slot, fid, algorithm, size, 0, create, erase, version, app_file, name)
