@@ -6,6 +6,7 @@ traced = tracer("card", command, response)
 print(sentence(traced, "zh"))
 """
 
+from citycard.core.trace.plain import as_plain
 from citycard.core.trace.status import status_words
 from citycard.core.trace.text import DialogueFormat, Presented, Said, export, parse, said_lines, written
 from citycard.core.trace.tracer import Tracer, sentence
@@ -22,6 +23,7 @@ __all__ = [
     "Traced",
     "Tracer",
     "Words",
+    "as_plain",
     "export",
     "parse",
     "said_lines",
