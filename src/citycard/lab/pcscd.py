@@ -23,13 +23,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 from citycard.terminal import vpcd
 
 DRIVER: Final = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 RUN_FOLDER: Final = Path("/run/pcscd")
 LOCK: Final = Path(tempfile.gettempdir()) / "citycard-pcscd.lock"
 START_S: Final = 10.0
+POLL_S: Final = 0.01
 STOP_S: Final = 5.0
 FIRST_PORT: Final = 42_000
 CLONE_NEWNET: Final = 0x4000_0000
@@ -61,11 +62,11 @@ def missing() -> str:
 class PrivatePcscd:
     """A running pcscd with one virtual reader of two slots; `dial(slot)` connects a card to a slot."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, name: str, inside: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, name: str, apart: bool) -> None:
         self._process = process
         self.port = port
         self.name = name
-        self._inside = inside
+        self.apart = apart
 
     def reader(self, slot: int = 0) -> str:
         """The PC/SC name of a slot."""
@@ -77,7 +78,13 @@ class PrivatePcscd:
         def connect() -> socket.socket:
             return vpcd.dial(port=self.port + slot)
 
-        return _within(self._process.pid, connect) if self._inside else connect()
+        return _within(self._process.pid, connect) if self.apart else connect()
+
+    def inside(self, command: list[str]) -> list[str]:
+        """A command that runs where the virtual reader listens."""
+        if not self.apart:
+            return command
+        return ["nsenter", f"--net=/proc/{self._process.pid}/ns/net", *command]
 
 
 @contextmanager
@@ -96,9 +103,9 @@ def private_pcscd(name: str = "citycard test reader") -> Iterator[PrivatePcscd]:
             f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:0x{port:04X}\nLIBPATH {DRIVER}\nCHANNELID {port}\n'
         )
         (readers / "vpcd").write_text(text, encoding="ascii")
-        inside = _may_unshare()
+        apart = _may_unshare()
         command = [
-            *(["unshare", "--net"] if inside else []),
+            *(["unshare", "--net"] if apart else []),
             "pcscd",
             "--foreground",
             "--config",
@@ -107,29 +114,34 @@ def private_pcscd(name: str = "citycard test reader") -> Iterator[PrivatePcscd]:
         log = stack.enter_context((folder / "log").open("wb"))
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         stack.callback(_stop, process)
-        started = PrivatePcscd(process, port, name, inside)
+        started = PrivatePcscd(process, port, name, apart)
         _wait(started, process, folder / "log")
         yield started
 
 
 def _wait(started: PrivatePcscd, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until vpcd takes a connection on both slots and pcscd listens."""
-    until, up = time.monotonic() + START_S, False
+    """Until vpcd takes a connection and pcscd listens."""
+    until, last, up = time.monotonic() + START_S, "pcscd does not listen", not started.apart
     while time.monotonic() < until:
         if process.poll() is not None:
             said = log.read_text(errors="replace").strip().splitlines()
             raise PCSCD_UNSTARTED(why=said[-1] if said else f"it ended with {process.returncode}")
         try:
-            if started._inside and not up:
+            if not up and _network(process.pid) != _network(os.getpid()):
                 _within(process.pid, _loopback_up)
                 up = True
-            if (RUN_FOLDER / "pcscd.comm").exists():
+            if up and (RUN_FOLDER / "pcscd.comm").exists():
                 started.dial(1).close()
                 return
-        except (OSError, Exception) as fault:
-            last = fault
-        time.sleep(0.02)
-    raise PCSCD_UNSTARTED(why=f"its virtual reader does not answer: {last}")
+        except (OSError, Problem) as fault:
+            last = str(fault)
+        time.sleep(POLL_S)
+    raise PCSCD_UNSTARTED(why=last)
+
+
+def _network(pid: int) -> int:
+    """Which network a process is in; `unshare` needs a moment until its is another than ours."""
+    return os.stat(f"/proc/{pid}/ns/net").st_ino
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -158,7 +170,7 @@ def _free_ports() -> int:
 
 def _may_unshare() -> bool:
     """Whether this machine lets us give a process a network of its own, and enter it."""
-    if shutil.which("unshare") is None:
+    if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         return False
     tried = subprocess.run(["unshare", "--net", "true"], stdin=subprocess.DEVNULL, capture_output=True)
     return tried.returncode == 0

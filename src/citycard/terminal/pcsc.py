@@ -20,6 +20,7 @@ from citycard.core.problem import declare
 from citycard.terminal.transport import exchange
 
 POLL_MS: Final = 500  # how often a wait for a card looks up, so that Ctrl-C is heard
+RETRY_S: Final = 0.05
 NO_READERS: Final = 0x8010002E
 NO_SERVICE: Final = frozenset({0x8010001D, 0x8010001E})  # pcscd is not there, was stopped
 SHARING: Final = 0x8010000B
@@ -142,9 +143,21 @@ class PcscLink:
         self._pcsc.close()
 
     def wait(self, seconds: float) -> None:
-        """Wait for a card to be there; CARD_ABSENT when none comes in time."""
-        if not self._pcsc.wait(self.reader, True, seconds):
-            raise CARD_ABSENT(reader=self.reader)
+        """Wait for a card that answers; CARD_ABSENT when none comes in time.
+
+        pcscd looks every 0.4 s: for so long it may still believe in a card that was just taken away.
+        """
+        until = time.monotonic() + seconds
+        while self._pcsc.wait(self.reader, until - time.monotonic()):
+            try:
+                self.connect()
+            except CardGone:
+                if time.monotonic() >= until:
+                    break
+                time.sleep(RETRY_S)
+            else:
+                return
+        raise CARD_ABSENT(reader=self.reader)
 
     def connect(self) -> bytes:
         """Power the card anew; its ATR. `CardGone` without a card, READER_BUSY, CARD_MUTE, PCSC_SERVICE."""
@@ -183,9 +196,10 @@ class PcscLink:
         if self._handle is None:
             raise CardGone("the card has left the field")
         code, answer = self._pcsc.api.SCardTransmit(self._handle, self._transmit_protocol, list(command))
-        if code != 0:
+        if code != 0 or len(answer) < 2:  # some drivers call no answer at all a success
             self._drop()
-            raise CardGone(f"the card left {self.reader}: {self._pcsc.words(code)}")
+            why = self._pcsc.words(code) if code else "no answer"
+            raise CardGone(f"the card left {self.reader}: {why}")
         return bytes(answer)
 
     def _drop(self) -> None:
@@ -201,7 +215,7 @@ class PcscLink:
             raise PCSC_SERVICE(why=why)
         if code == SHARING:
             raise READER_BUSY(reader=self.reader)
-        mute = (api.SCARD_W_UNRESPONSIVE_CARD, api.SCARD_W_UNPOWERED_CARD, api.SCARD_W_UNSUPPORTED_CARD)
+        mute = (api.SCARD_W_UNRESPONSIVE_CARD, api.SCARD_W_UNSUPPORTED_CARD)
         if code in {one & 0xFFFF_FFFF for one in mute}:
             raise CARD_MUTE(reader=self.reader, why=why)
         raise CardGone(f"there is no card in {self.reader}: {why}")
@@ -262,8 +276,8 @@ class _Context:
             for name, state, atr in states
         ]
 
-    def wait(self, reader: str, present: bool, seconds: float) -> bool:
-        """Wait until a card is there, or is not; False when the time is up."""
+    def wait(self, reader: str, seconds: float) -> bool:
+        """Wait until a card is there; False when the time is up."""
         api, until = self.api, time.monotonic() + seconds
         known = api.SCARD_STATE_UNAWARE
         while True:
@@ -272,7 +286,7 @@ class _Context:
             code, states = api.SCardGetStatusChange(self.handle, min(POLL_MS, left_ms), asked)
             if code == 0:
                 known = states[0][1] & ~api.SCARD_STATE_CHANGED
-                if bool(known & api.SCARD_STATE_PRESENT) is present:
+                if known & api.SCARD_STATE_PRESENT:
                     return True
             elif code & 0xFFFF_FFFF in NO_SERVICE:
                 raise PCSC_SERVICE(why=self.words(code))
