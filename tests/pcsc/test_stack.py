@@ -64,7 +64,9 @@ def test_software_not_written_here_reads_the_card(daemon: PrivatePcscd, link: Pc
         said = call("opensc-tool", "-r", name, "-s", SELECT, "-s", "80 5C 03 02 04")
         assert "6F 31 84 08 A0 00 00 06 32 01 01 05" in said
         assert "00 00 13 88" in said
-        said = call("scriptor", "-r", name, input=f"{SELECT}\n00 B0 97 00 0B\n00 B2 01 F4 00\n00 B0 97 00 00\n")
+        said = call(
+            "scriptor", "-r", name, input=f"{SELECT}\n00 B0 97 00 0B\n00 B2 01 F4 00\n00 B0 97 00 00\n"
+        )
         answers = [line for line in said.splitlines() if line.startswith("<") or line.endswith(".")]
         assert "90 00 : Normal processing." in answers[-1]
         assert "6A 83" in said  # no ride yet

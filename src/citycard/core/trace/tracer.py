@@ -75,8 +75,9 @@ class Tracer:
             deposit = asked.command is not None and asked.command.p2 == 0x01 and known.txn in (0x02, 0x06)
             txn, facts = known.txn - (1 if deposit else 0), {}
         if party == SAM and known.title == _SAM_INIT:
-            card = self._contexts.get(CARD, Context())
-            terminal = here.facts.get("terminal") or card.facts.get("terminal")
+            card = self._contexts.get(CARD, Context()).facts
+            ours = card.get("rand") == asked.fields.get("rand")  # the module of this very transaction
+            terminal = (card if ours else here.facts).get("terminal")
             facts = {"terminal": terminal} if terminal else {}
             txn = asked.fields.get("txn", b"\x00")[0]
         elif known.title == _PROVE and asked.command is not None:
@@ -203,9 +204,8 @@ def _after(asked: _Asked, sw: int | None, seen: Context, answered: Facts) -> Con
         return replace(seen, challenge=b"")
     good = sw in (SW.OK, SW.FILE_INVALID)
     if asked.known.title == _SELECT:
-        return (
-            _selected(asked.command, Context(file=seen.file, application=seen.application)) if good else seen
-        )
+        found = _selected(asked.command, seen) if good else seen
+        return replace(found, txn=seen.txn, challenge=b"", facts=seen.facts)  # it may still be proven
     challenge = answered.get("challenge", b"") if good else b""
     sfi = files.place(asked.command, seen)[0] if asked.command.ins in (0xB0, 0xD6) else seen.file
     return replace(seen, challenge=challenge, file=sfi)
