@@ -19,12 +19,22 @@ AWAY_S = 0.6  # pcscd looks every 0.4 s, and loses its way when it misses that a
 __all__ = ["PrivatePcscd", "in_reader", "started"]
 
 
-@contextmanager
-def started() -> Iterator[PrivatePcscd]:
-    """The daemon, or the test skips (fails in CI) and says what is lacking."""
+def need_pyscard() -> None:
+    """pyscard, or the test skips (fails in CI)."""
+    parts.need(importlib.util.find_spec("smartcard"), "pyscard", "install the extra `pcsc`")
+
+
+def need_pcscd() -> None:
+    """All of the stack, or the test skips (fails in CI) and says what is lacking."""
     why = missing()
     parts.need(None if why else True, f"a pcscd of its own ({why})", "scripts/system installs it, as root")
-    parts.need(importlib.util.find_spec("smartcard"), "pyscard", "install the extra `pcsc`")
+    need_pyscard()
+
+
+@contextmanager
+def started() -> Iterator[PrivatePcscd]:
+    """The daemon, for as long as the block lasts."""
+    need_pcscd()
     with private_pcscd() as daemon:
         yield daemon
 

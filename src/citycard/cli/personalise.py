@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from citycard.office.staff.roles import Actor
     from citycard.terminal.station import PersoData
 
+GET_UID: Final = bytes.fromhex("FFCA000000")
 YEARS: Final = 10
 FACTORY_KEY: Final = b"\xff" * 16  # what card makers leave in sample cards, and `card emulate` in its blanks
 
@@ -92,7 +93,7 @@ def personalise(
         if refused is not None:
             card.refuse(refused)
         if office:
-            _register(data)
+            _register(data, _uid(card))
         found = {"pan": data.pan, "issuer": data.issuer.hex(), "registered": office}
         if as_json:
             desk.answer(card, found, trace)
@@ -161,12 +162,18 @@ def _ordered(issuer: str, pan: str, card_class: int, sm4: bool) -> PersoData:
     )  # fmt: skip
 
 
-def _register(data: PersoData) -> None:
+def _uid(card: desk.Desk) -> str:
+    """The chip's serial as contactless readers tell it; nothing from other readers."""
+    answer = card.link(GET_UID)
+    return answer[:-2].hex() if answer[-2:] == b"\x90\x00" else ""
+
+
+def _register(data: PersoData, uid: str) -> None:
     """Enter the finished card in the office; whatever it answers is told by its problem."""
     from citycard.office.cards import personalise as orders
     from citycard.office.cards.actions import Done
 
-    made = orders.Personalised(data.pan, algorithm=data.algorithm, key_version=data.key_version)
+    made = orders.Personalised(data.pan, uid=uid, algorithm=data.algorithm, key_version=data.key_version)
     (answer,) = orders.register([made], _by())
     if not isinstance(answer, Done):
         raise PERSO_ORDERED(pan=data.pan)

@@ -69,9 +69,9 @@ def emulate(
     keep()
     try:
         if reversed_:
-            _answer_dialling(port, link, keep)
+            _answer_dialling(port, link, keep, card.uid)
         else:
-            _dial(host, port, link, keep)
+            _dial(host, port, link, keep, card.uid)
     finally:
         keep()
 
@@ -89,21 +89,21 @@ def _card(profile: str, image: Path | None) -> Card:
     return blank_card(PROFILES[profile], FACTORY_KEY, token_bytes)
 
 
-def _dial(host: str, port: int, link: Link, keep: Callable[[], None]) -> None:
+def _dial(host: str, port: int, link: Link, keep: Callable[[], None], uid: bytes) -> None:
     """In the reader, out of it when torn away, and in again; ends with the reader."""
     import time
 
     while True:
         wire = vpcd.dial(host, port)
         typer.echo(f"citycard: the card is in the reader at {host}:{port} (Ctrl-C ends)", err=True)
-        if vpcd.serve(wire, link, keep):
+        if vpcd.serve(wire, link, keep, uid):
             typer.echo("citycard: the reader hung up", err=True)
             return
         typer.echo("citycard: the card was torn away", err=True)
         time.sleep(TEAR_PAUSE_S)
 
 
-def _answer_dialling(port: int, link: Link, keep: Callable[[], None]) -> None:
+def _answer_dialling(port: int, link: Link, keep: Callable[[], None], uid: bytes) -> None:
     """Both slots of a reversed vpcd: the card, and one that knows nothing."""
     import threading
 
@@ -115,4 +115,4 @@ def _answer_dialling(port: int, link: Link, keep: Callable[[], None]) -> None:
         f"citycard: waiting for vpcd at ports {port} and {port + 1}; start pcscd (Ctrl-C ends)", err=True
     )
     threading.Thread(target=lambda: vpcd.serve(other.accept()[0], vpcd.Nothing()), daemon=True).start()
-    vpcd.serve(ours.accept()[0], link, keep)
+    vpcd.serve(ours.accept()[0], link, keep, uid)

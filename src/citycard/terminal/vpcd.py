@@ -24,6 +24,7 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 0x8C7B  # 35963, the first slot of Debian's reader file
 POWER_OFF, POWER_ON, RESET, ASK_ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 READ_SIZE: Final = 65_538  # the longest message at once: two bytes of length and 65,535 more
+GET_UID: Final = bytes.fromhex("FFCA0000")  # PC/SC part 3: the reader answers it, not the card
 DIAL_TIMEOUT_S: Final = 5.0
 SLOTS: Final = 2
 
@@ -62,15 +63,20 @@ def listen(port: int, host: str = HOST) -> list[socket.socket]:
     return [socket.create_server((host, port + slot)) for slot in range(SLOTS)]
 
 
-def serve(wire: socket.socket, link: Link, after: Callable[[], None] = lambda: None) -> bool:
+def serve(
+    wire: socket.socket, link: Link, after: Callable[[], None] = lambda: None, uid: bytes = b""
+) -> bool:
     """Answer the reader until it hangs up (True) or the card leaves (False); the wire is closed then.
 
-    `after` is called when an answer is on its way, with time to spare: it may keep the card's image.
+    `after` is called when an answer is on its way, with time to spare: it may keep the card's image. With a
+    `uid`, GET UID is answered as contactless readers do.
     """
     try:
         atr = link.connect()
         for message in _messages(wire):
-            if len(message) != 1:
+            if uid and message[:4] == GET_UID:
+                _send(wire, uid + b"\x90\x00")
+            elif len(message) != 1:
                 _send(wire, link(message))
                 after()
             elif message == ASK_ATR:

@@ -15,7 +15,14 @@ def _tap(**options: int) -> BenchResult:
     return run(**options)
 
 
+def _card(**options: int) -> BenchResult:
+    from citycard.lab.bench.card import run
+
+    return run(**options)
+
+
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {
+    "card": ("a metro exit through pcscd and vpcd beside its bare echo; keys; time in the air", _card),
     "tap": ("our own code in one metro exit, the card's time excluded", _tap),
 }
 
