@@ -29,7 +29,7 @@ TITLES: Final[dict[str, tuple[str, str, str]]] = {
     "counter": ("transaction counter", "交易序号", "counter"),
     "serial2": ("counter plus one", "交易序号加一", "counter"),
     "terminal_txn": ("terminal transaction number", "终端交易序号", "counter"),
-    "terminal_txn_low": ("its low two bytes", "终端交易序号后两字节", "counter"),
+    "terminal_txn_low": ("terminal transaction number, low half", "终端交易序号后两字节", "counter"),
     "serial": ("serial", "交易流水号", "counter"),
     "load_tail": ("8000", "8000", "size"),
     "rand": ("random number", "随机数", "random"),
