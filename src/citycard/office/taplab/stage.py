@@ -47,6 +47,7 @@ from citycard.core.dialogue import (
 from citycard.core.purse import BALANCE_MAX, Txn
 from citycard.core.refusal import Refusal
 from citycard.core.trace import said_lines
+from citycard.core.tunion import MODE_METRO
 from citycard.keys import (
     KeyName,
     LoadAsked,
@@ -270,7 +271,9 @@ class Stage:
         """Decide, open the purse at that price, decide again with the balance it tells, debit."""
         service = post.service
         assert service is not None
-        known = yield from (read_memory(view) if service.composite else _with_kind(view))
+        known = yield from (
+            read_memory(view, service.mode == MODE_METRO) if service.composite else _with_kind(view)
+        )
         if isinstance(known, Refused):
             return Ended(REFUSED, known.refusal)
         tap = Tap(self.at, post.event, post.line, post.station, post.number, amount_fen)
