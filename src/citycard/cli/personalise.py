@@ -43,6 +43,12 @@ PERSO_ORDERED = declare(
     "Card {pan} is not waiting to be made in the office. Order it, or leave --pan out for the next number.",
     "后台中没有待制卡片 {pan}。请先订卡，或省略 --pan 以取下一个卡号。",
 )
+PERSO_BEGUN = declare(
+    "PERSO_BEGUN",
+    "The card holds the number {pan} already. If it was torn away while it was made, go on with --pan {pan}; "
+    "else put a blank card on.",
+    "卡片中已有卡号 {pan}。如为制卡中断的卡片，请加 --pan {pan} 继续；否则请换一张白卡。",
+)
 PERSO_TRANSPORT_FILE = declare(
     "PERSO_TRANSPORT_FILE",
     "{path} does not hold a transport key: 32 hex digits and nothing else.",
@@ -86,6 +92,7 @@ def personalise(
     _take_transport(vault, transport_key, factory_key)
     office = till.office_of(home)
     with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
+        _refuse_begun(card, pan)
         data = (
             _ordered(issuer, pan, card_class, sm4) if office else _given(home, issuer, pan, card_class, sm4)
         )
@@ -160,6 +167,15 @@ def _ordered(issuer: str, pan: str, card_class: int, sm4: bool) -> PersoData:
         bytes.fromhex(row.issuer_id), row.pan, row.valid_from, row.valid_until, row.card_class,
         algorithm=int(sm4),
     )  # fmt: skip
+
+
+def _refuse_begun(card: desk.Desk, pan: str) -> None:
+    """No number is ordered for a card that has one. PERSO_BEGUN; CARD_* when it is no card for this."""
+    from citycard.core.dialogue import identify
+
+    there = card.ask(identify()).pan
+    if there.strip("0") and there != pan:
+        raise PERSO_BEGUN(pan=there)
 
 
 def _uid(card: desk.Desk) -> str:
