@@ -46,6 +46,17 @@ TAP_OPEN = declare(
     TORN_EXIT,
 )
 
+INFO_TITLES: Final = {
+    "pan": ("card number", "卡号"),
+    "issuer": ("issuer", "发卡机构"),
+    "card_class": ("class", "卡种"),
+    "enabled": ("enabled", "已启用"),
+    "valid_from": ("valid from", "启用日期"),
+    "valid_until": ("valid until", "有效期至"),
+    "city": ("city", "城市代码"),
+    "balance_fen": ("balance", "余额"),
+    "journey": ("open journey", "未完成行程"),
+}
 Amount = Annotated[str, typer.Argument(help="Amount in yuan, such as 50 or 12.50. 金额（元）。")]
 TerminalId = Annotated[
     str, typer.Option("--terminal", help="Terminal of the office (12 hex digits); test cards need none.")
@@ -98,12 +109,26 @@ def info(
         if as_json:
             desk.answer(card, found, trace)
             return
-        rows = {**found, "balance": f"{yuan(view.balance_fen)} yuan", "journey": "none"}
-        del rows["balance_fen"]
-        if journey:
-            rows["journey"] = f"line {journey.line}, station {journey.station}, since {journey.at}"
-        for name, value in rows.items():
-            typer.echo(f"{name:12} {value}")
+        _show_info({**found, "journey": journey})
+
+
+def _show_info(found: dict[str, Any]) -> None:
+    """The facts of a card, in the reader's language."""
+    from citycard.cli import language
+    from citycard.core.trace.words import CODES
+
+    tongue = language()
+    journey, class_words = found["journey"], CODES["card_class"].get(found["card_class"])
+    yes_no = CODES["enabled"][int(found["enabled"])]
+    shown = {
+        **found,
+        "card_class": class_words.text(tongue) if class_words else f"{found['card_class']:02X}",
+        "enabled": yes_no.text(tongue),
+        "balance_fen": f"{yuan(found['balance_fen'])} {'元' if tongue == 'zh' else 'yuan'}",
+        "journey": f"{journey.line} / {journey.station}, {journey.at}" if journey else "–",
+    }
+    for name, titles in INFO_TITLES.items():
+        typer.echo(f"{titles[tongue == 'zh']:{20 if tongue == 'en' else 0}}  {shown[name]}")
 
 
 def read(
