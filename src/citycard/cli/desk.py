@@ -9,7 +9,7 @@ part of the JSON answer when both are asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from citycard.core.problem import declare
 if TYPE_CHECKING:
     from citycard.core.card import Card
     from citycard.core.dialogue import Dialogue, Refused
-    from citycard.core.trace import Presented, Traced
+    from citycard.core.trace import Presented, Traced, Tracer
     from citycard.terminal import Link
 
 REFUSED_EXIT: Final = 3
@@ -77,8 +77,8 @@ class Desk:
     link: Link
     place: str
     raw: Link
-    tell: Any
-    tracer: Any
+    tell: Callable[[Traced | Presented], None]
+    tracer: Tracer
     steps: list[Traced | Presented] = field(default_factory=list)
 
     def ask(self, dialogue: Dialogue[Any]) -> Any:

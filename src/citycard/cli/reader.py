@@ -150,14 +150,18 @@ def read(
         before = len(card.steps)
         card.ask(_all_files())
         seen = [step for step in card.steps[before:] if isinstance(step, Traced) and step.ok]
-        files = [
+        files: list[dict[str, Any]] = [
             {
                 "what": step.detail.text(tongue),
-                "fields": {
-                    span.title.text(tongue): span.meaning.text(tongue)
+                "fields": [
+                    {
+                        "name": span.name,
+                        "title": span.title.text(tongue),
+                        "meaning": span.meaning.text(tongue),
+                    }
                     for span in step.answer
                     if span.tone != "status"
-                },
+                ],
             }
             for step in seen
         ]
@@ -166,8 +170,8 @@ def read(
             return
         for file in files:
             typer.secho(file["what"], bold=True)
-            for name, value in file["fields"].items():  # type: ignore[attr-defined]
-                typer.echo(f"  {name:24} {value}")
+            for one in file["fields"]:
+                typer.echo(f"  {one['title']:24} {one['meaning']}")
 
 
 def log(

@@ -118,16 +118,14 @@ class PcscLink:
     """A link to the card in a reader. READER_*, CARD_ABSENT and CARD_MUTE come from `open` and `wait`."""
 
     def __init__(self, reader: str = "") -> None:
+        self._handle: Any = None
+        self._protocol = 0
         self._pcsc = _Context().open()
-        self.reader = ""
         try:
             self.reader = choose_reader(reader, self._pcsc.look(self._pcsc.names()))
         except BaseException:
             self.close()
             raise
-        self._handle: Any = None
-        self._t0 = False
-        self._transmit_protocol = 0
 
     def __enter__(self) -> PcscLink:
         return self
@@ -136,10 +134,8 @@ class PcscLink:
         self.close()
 
     def close(self) -> None:
-        """Let go of card and reader."""
-        if self.reader and getattr(self, "_handle", None) is not None:
-            self._pcsc.api.SCardDisconnect(self._handle, self._pcsc.api.SCARD_LEAVE_CARD)
-            self._handle = None
+        """Let go of card and reader; the card keeps its power and its state."""
+        self._drop(self._pcsc.api.SCARD_LEAVE_CARD)
         self._pcsc.close()
 
     def wait(self, seconds: float) -> None:
@@ -162,55 +158,57 @@ class PcscLink:
     def connect(self) -> bytes:
         """Power the card anew; its ATR. `CardGone` without a card, READER_BUSY, CARD_MUTE, PCSC_SERVICE."""
         api = self._pcsc.api
-        any_protocol = api.SCARD_PROTOCOL_T0 | api.SCARD_PROTOCOL_T1
-        if self._handle is not None:
-            code, protocol = api.SCardReconnect(
-                self._handle, api.SCARD_SHARE_EXCLUSIVE, any_protocol, api.SCARD_RESET_CARD
-            )
-            if code != 0:
-                api.SCardDisconnect(self._handle, api.SCARD_LEAVE_CARD)
-                self._handle = None
-        if self._handle is None:
-            code, handle, protocol = api.SCardConnect(
-                self._pcsc.handle, self.reader, api.SCARD_SHARE_EXCLUSIVE, any_protocol
+        if self._handle is None or self._reset() != 0:
+            self._drop(api.SCARD_LEAVE_CARD)
+            code, handle, _ = api.SCardConnect(
+                self._pcsc.handle, self.reader, api.SCARD_SHARE_EXCLUSIVE, self._protocols
             )
             if code != 0:
                 self._refuse(code)
             self._handle = handle
-            code, protocol = api.SCardReconnect(
-                handle, api.SCARD_SHARE_EXCLUSIVE, any_protocol, api.SCARD_RESET_CARD
-            )
+            code = self._reset()  # another program may have left it in any state
             if code != 0:
                 self._refuse(code)
-        self._t0 = protocol == api.SCARD_PROTOCOL_T0
-        self._transmit_protocol = protocol
         code, _, _, _, atr = api.SCardStatus(self._handle)
         if code != 0:
             self._refuse(code)
         return bytes(atr)
 
     def __call__(self, command: bytes) -> bytes:
-        return exchange(self._transmit, command, self._t0)
+        return exchange(self._transmit, command, self._protocol == self._pcsc.api.SCARD_PROTOCOL_T0)
+
+    @property
+    def _protocols(self) -> int:
+        return int(self._pcsc.api.SCARD_PROTOCOL_T0 | self._pcsc.api.SCARD_PROTOCOL_T1)
+
+    def _reset(self) -> int:
+        """Reset the connected card; PC/SC's word for how that went, 0 for well."""
+        api = self._pcsc.api
+        code, self._protocol = api.SCardReconnect(
+            self._handle, api.SCARD_SHARE_EXCLUSIVE, self._protocols, api.SCARD_RESET_CARD
+        )
+        return int(code)
 
     def _transmit(self, command: bytes) -> bytes:
         if self._handle is None:
             raise CardGone("the card has left the field")
-        code, answer = self._pcsc.api.SCardTransmit(self._handle, self._transmit_protocol, list(command))
+        code, answer = self._pcsc.api.SCardTransmit(self._handle, self._protocol, list(command))
         if code != 0 or len(answer) < 2:  # some drivers call no answer at all a success
-            self._drop()
+            self._drop(self._pcsc.api.SCARD_RESET_CARD)
             why = self._pcsc.words(code) if code else "no answer"
             raise CardGone(f"the card left {self.reader}: {why}")
         return bytes(answer)
 
-    def _drop(self) -> None:
-        self._pcsc.api.SCardDisconnect(self._handle, self._pcsc.api.SCARD_RESET_CARD)
-        self._handle = None
+    def _drop(self, disposition: int) -> None:
+        if self._handle is not None:
+            self._pcsc.api.SCardDisconnect(self._handle, disposition)
+            self._handle = None
 
     def _refuse(self, code: int) -> None:
         """Why no card could be reached: a `Problem`, or `CardGone` when there just is none."""
         api, code = self._pcsc.api, code & 0xFFFF_FFFF
         why = self._pcsc.words(code)
-        self._handle = None
+        self._drop(api.SCARD_LEAVE_CARD)
         if code in NO_SERVICE:
             raise PCSC_SERVICE(why=why)
         if code == SHARING:

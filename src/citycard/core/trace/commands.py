@@ -173,6 +173,28 @@ def _cipher_answer(cut: Cut, command: Command, context: Context) -> None:
     cut.rest("mac" if command.p1 & 0x01 else "cipher")
 
 
+def _algorithm(command: Command, context: Context) -> Words:
+    return {
+        0: Words("which is in use", "查询当前算法"),
+        1: Words("change", "切换算法"),
+        2: Words("change", "切换算法"),
+        3: Words("switch one off", "停用算法"),
+    }.get(command.p1, NOTHING)
+
+
+def _block_number(command: Command, context: Context) -> Words:
+    block = command.p1 << 8 | command.p2
+    return Words(f"block {block}", f"第 {block} 块")
+
+
+def _sector(command: Command, context: Context) -> Words:
+    """PC/SC part 3: version, block in two bytes, key A (60) or B (61), key number."""
+    if len(command.data) != 5:
+        return NOTHING
+    block, key = command.data[1] << 8 | command.data[2], {0x60: "A", 0x61: "B"}.get(command.data[3], "?")
+    return Words(f"block {block}, key {key}", f"第 {block} 块，密钥 {key}")
+
+
 def _named(en: str, zh: str, **more: object) -> Known:
     return replace(Known(Words(en, zh)), **more)  # type: ignore[arg-type]
 
@@ -244,7 +266,7 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
         0x00: _named("RELOAD PIN", "重装口令", tell=_key_id, request=_reload),
         0x01: _named("CHANGE PIN", "修改口令", tell=_key_id, request=_pin),
     },
-    (0x80, 0xCD): _named("GET OR CHANGE ALGORITHM", "查询或切换算法"),
+    (0x80, 0xCD): _named("GET OR CHANGE ALGORITHM", "查询或切换算法", tell=_algorithm),
     (0x80, 0xCA): _named("GET DATA", "取数据"),
     (0x80, 0xE0): _named("CREATE FILE", "建立文件", tell=_create, request=layouts.CREATE_FILE),
     (0x80, 0x0E): _named("ERASE DF", "擦除目录"),
@@ -259,10 +281,10 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
     ),
     (0xFF, 0xCA): _named("GET UID", "取卡片 UID"),
     (0xFF, 0x82): _named("LOAD KEY INTO READER", "装载读写器密钥", request=_pin),
-    (0xFF, 0x86): _named("AUTHENTICATE SECTOR", "扇区认证"),
-    (0xFF, 0xB0): _named("READ BLOCK", "读块"),
-    (0xFF, 0xD6): _named("WRITE BLOCK", "写块"),
-    (0xFF, 0xD7): _named("VALUE BLOCK", "值块操作"),
+    (0xFF, 0x86): _named("AUTHENTICATE SECTOR", "扇区认证", tell=_sector),
+    (0xFF, 0xB0): _named("READ BLOCK", "读块", tell=_block_number),
+    (0xFF, 0xD6): _named("WRITE BLOCK", "写块", tell=_block_number),
+    (0xFF, 0xD7): _named("VALUE BLOCK", "值块操作", tell=_block_number),
 }  # fmt: skip
 DOMAIN_COMMANDS: Final[dict[tuple[int, int], Known]] = {
     (0x80, 0x50): _named("INITIALIZE UPDATE", "安全通道初始化"),
