@@ -107,7 +107,6 @@ class Cut:
                     readable = name == "label" or (name == "aid" and _readable(self.raw[self.at : self.stop]))
                     shown = text(self.raw[self.at : self.stop]) if readable else None
                     self.take(name, size, title=title if tag in TAGS else None, meaning=shown)
-            self.rest()
             self.stop = stop
 
 
