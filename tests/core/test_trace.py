@@ -151,7 +151,12 @@ def test_a_secure_message_covers_its_header_and_data_under_the_challenge() -> No
 def test_keys_and_pins_in_clear_are_not_shown() -> None:
     """The vendor script writes keys in plain text: the trace knows that they are there, and no more."""
     key = "00112233445566778899AABBCCDDEEFF"  # a key of this test
-    for command in (f"80D40101153EF0020001{key}", "0020000003123456", "805E000006123456AABBCCDD"):
+    for command in (
+        f"80D40101153EF0020001{key}",
+        "0020000003123456",
+        "805E000006123456AABBCCDD",
+        f"80D4010199{key}",
+    ):
         step = Tracer()("card", bytes.fromhex(command), b"\x90\x00")
         shown = f"{step!r} {as_plain(step)} {export([step])}"
         assert key not in shown and "123456" not in shown.replace("90", "")

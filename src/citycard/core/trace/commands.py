@@ -104,6 +104,10 @@ def _pin(cut: Cut, command: Command, context: Context) -> None:
     cut.rest("pin", secret=True)
 
 
+def _clear_key(cut: Cut, command: Command, context: Context) -> None:
+    cut.rest("key_value", secret=True)
+
+
 def _reload(cut: Cut, command: Command, context: Context) -> None:
     cut.take("pin", cut.left - 4, secret=True)
     cut.rest("mac")
@@ -224,10 +228,17 @@ DEBIT: Final = _named(
 DEBIT_UNLOAD: Final = _named(
     "DEBIT FOR UNLOAD", "圈提扣款", request=layouts.CREDIT, answer=layouts.UNLOAD_ANSWER
 )  # fmt: skip
+SELECT: Final = _named("SELECT", "选择文件", tell=_select, request=_select_request, answer=files.fci)
+PROVE: Final = _named(
+    "GET TRANSACTION PROVE", "取交易认证", tell=_prove, request=layouts.PROVE, answer=layouts.PROVE_ANSWER
+)
+SAM_INIT: Final = _named(
+    "INIT SAM FOR PURCHASE", "安全模块消费初始化", request=_sam_init, answer=layouts.SAM_INIT_ANSWER
+)
 
 ByP1 = Mapping[int, Known]
 COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
-    (0x00, 0xA4): _named("SELECT", "选择文件", tell=_select, request=_select_request, answer=files.fci),
+    (0x00, 0xA4): SELECT,
     (0x00, 0xB0): _named("READ BINARY", "读二进制文件", tell=files.binary, answer=files.binary_data),
     (0x00, 0xD6): _named("UPDATE BINARY", "写二进制文件", tell=files.binary, request=files.binary_data),
     (0x00, 0xD0): _named("WRITE BINARY", "写二进制文件", tell=files.binary, request=files.binary_data),
@@ -254,10 +265,7 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
         "UPDATE CAPP DATA CACHE", "更新复合应用数据缓存", tell=files.record, request=files.record_data
     ),
     (0x80, 0x5C): _named("GET BALANCE", "查询余额", tell=_balance, answer=layouts.BALANCE_ANSWER),
-    (0x80, 0x5A): _named(
-        "GET TRANSACTION PROVE", "取交易认证",
-        tell=_prove, request=layouts.PROVE, answer=layouts.PROVE_ANSWER,
-    ),
+    (0x80, 0x5A): PROVE,
     (0x80, 0x1E): _named("APPLICATION BLOCK", "应用锁定", tell=_block),
     (0x80, 0x18): _named("APPLICATION UNBLOCK", "应用解锁"),
     (0x80, 0x16): _named("CARD BLOCK", "卡片锁定"),
@@ -271,21 +279,22 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
     (0x80, 0xE0): _named("CREATE FILE", "建立文件", tell=_create, request=layouts.CREATE_FILE),
     (0x80, 0x0E): _named("ERASE DF", "擦除目录"),
     (0x80, 0xD4): _named("WRITE KEY", "增加或修改密钥", tell=_write_key_tell, request=_write_key),
-    (0x80, 0x70): _named(
-        "INIT SAM FOR PURCHASE", "安全模块消费初始化", request=_sam_init, answer=layouts.SAM_INIT_ANSWER
-    ),
+    (0x80, 0x70): SAM_INIT,
     (0x80, 0x72): _named("CREDIT SAM FOR PURCHASE", "安全模块校验 MAC2", request=layouts.SAM_CREDIT),
     (0x80, 0x1A): _named("DELIVERY KEY", "分散密钥", tell=_delivery, request=_factors),
     (0x80, 0xFA): _named(
         "CIPHER", "密码运算", tell=_cipher_tell, request=_cipher, answer=_cipher_answer
     ),
     (0xFF, 0xCA): _named("GET UID", "取卡片 UID"),
-    (0xFF, 0x82): _named("LOAD KEY INTO READER", "装载读写器密钥", request=_pin),
+    (0xFF, 0x82): _named("LOAD KEY INTO READER", "装载读写器密钥", request=_clear_key),
     (0xFF, 0x86): _named("AUTHENTICATE SECTOR", "扇区认证", tell=_sector),
     (0xFF, 0xB0): _named("READ BLOCK", "读块", tell=_block_number),
     (0xFF, 0xD6): _named("WRITE BLOCK", "写块", tell=_block_number),
     (0xFF, 0xD7): _named("VALUE BLOCK", "值块操作", tell=_block_number),
 }  # fmt: skip
+CLEAR_INS: Final = frozenset(
+    {0x20, 0x5E, 0x82, 0xD4}
+)  # may carry keys or PINs in clear: hidden even when cut
 DOMAIN_COMMANDS: Final[dict[tuple[int, int], Known]] = {
     (0x80, 0x50): _named("INITIALIZE UPDATE", "安全通道初始化"),
     (0x80, 0x82): _named("EXTERNAL AUTHENTICATE", "安全通道外部认证", request=_authentication),

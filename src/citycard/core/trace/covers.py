@@ -95,7 +95,7 @@ def money_cover(txn: int, name: str, value: bytes, facts: Facts) -> Covered | No
 def message_cover(head: bytes, data: bytes, value: bytes, challenge: bytes) -> Covered:
     """What a secure-messaging MAC covers: the header with Lc, and the data before the MAC (facts 1.7)."""
     parts = [part("cla", head[:1]), part("ins", head[1:2]), part("p1", head[2:3]), part("p2", head[3:4])]
-    parts.append(part("lc", head[4:5]))
+    parts.append(part("lc", head[4:]))
     if data:
         parts.append(part("data", data))
     return Covered("MAC", value, tuple(parts), MESSAGE_KEY, (part("challenge", challenge or None),))

@@ -74,13 +74,13 @@ class Tracer:
         if known.txn:
             deposit = asked.command is not None and asked.command.p2 == 0x01 and known.txn in (0x02, 0x06)
             txn, facts = known.txn - (1 if deposit else 0), {}
-        if party == SAM and known.title == _SAM_INIT:
+        if party == SAM and known is commands.SAM_INIT:
             card = self._contexts.get(CARD, Context()).facts
             ours = card.get("rand") == asked.fields.get("rand")  # the module of this very transaction
             terminal = (card if ours else here.facts).get("terminal")
             facts = {"terminal": terminal} if terminal else {}
             txn = asked.fields.get("txn", b"\x00")[0]
-        elif known.title == _PROVE and asked.command is not None:
+        elif known is commands.PROVE and asked.command is not None:
             txn = txn if txn == asked.command.p2 else 0
         fields = asked.fields if _kept(asked, here) else {}
         return replace(here, txn=txn, facts=MappingProxyType({**facts, **fields}))
@@ -91,11 +91,6 @@ def _kept(asked: _Asked, here: Context) -> bool:
     return asked.known.kept or here.application == context.SAM_APP
 
 
-_SAM_INIT: Final = commands.COMMANDS[0x80, 0x70].title  # type: ignore[union-attr]
-_PROVE: Final = commands.COMMANDS[0x80, 0x5A].title  # type: ignore[union-attr]
-_SELECT: Final = commands.COMMANDS[0x00, 0xA4].title  # type: ignore[union-attr]
-
-
 def _ask(raw: bytes, here: Context) -> _Asked:
     """Take a command apart."""
     try:
@@ -104,7 +99,7 @@ def _ask(raw: bytes, here: Context) -> _Asked:
         cut = Cut(raw)
         for name in ("cla", "ins", "p1", "p2") if len(raw) > 4 else ():
             cut.take(name, 1)
-        cut.rest("malformed")
+        cut.rest("malformed", secret=len(raw) > 1 and raw[1] in commands.CLEAR_INS)
         return _Asked(commands.UNKNOWN, NOTHING, tuple(cut.spans), MappingProxyType({}), None, None)
     here = _selected(command, here)
     known = commands.find(command, here)
@@ -115,19 +110,7 @@ def _ask(raw: bytes, here: Context) -> _Asked:
     cut.take("p1", 1)
     cut.take("p2", 1, meaning=detail)
     if command.data:
-        size = 3 if raw[4] == 0 and len(raw) > EXTENDED else 1
-        cut.take("lc", size, "uint")
-        end = cut.at + len(command.data)
-        mac = DOMAIN_MAC_SIZE if here.application == context.DOMAIN else SM_MAC_SIZE
-        protected = commands.secured(command.cla) and len(command.data) >= mac
-        cut.stop = end - mac if protected else end
-        commands.cut_by(known.request, cut, command, here)
-        cut.stop = end
-        if protected:
-            data, value = command.data[:-mac], command.data[-mac:]
-            head = raw[:4] + (raw[4:5] if size == 1 else raw[4:7])
-            message = message_cover(head, data, value, here.challenge)
-            cut.rest("mac")
+        message = _cut_data(cut, command, known, here)
     cut.stop = len(raw)
     cut.take("le", cut.left, meaning=_expected(command))
     fields = {span.name: raw[span.start : span.stop] for span in cut.spans if not span.secret}
@@ -136,6 +119,20 @@ def _ask(raw: bytes, here: Context) -> _Asked:
         told = money(int.from_bytes(amount, "big"))
         detail = Words(f"{detail.en}, {told.en}".strip(", "), f"{detail.zh}，{told.zh}".strip("，"))
     return _Asked(known, detail, tuple(cut.spans), MappingProxyType(fields), message, command)
+
+
+def _cut_data(cut: Cut, command: Command, known: Known, here: Context) -> Covered | None:
+    """Cut Lc and data; what the MAC of a secure message covers."""
+    raw = cut.raw
+    cut.take("lc", 3 if raw[4] == 0 and len(raw) > EXTENDED else 1, "uint")
+    at, end = cut.at, cut.at + len(command.data)
+    mac = DOMAIN_MAC_SIZE if here.application == context.DOMAIN else SM_MAC_SIZE
+    protected = commands.secured(command.cla) and len(command.data) >= mac
+    cut.stop = end - mac if protected else end
+    commands.cut_by(known.request, cut, command, here)
+    cut.stop = end
+    value = cut.take("mac", cut.left)
+    return message_cover(raw[:at], raw[at : end - mac], value, here.challenge) if protected else None
 
 
 _HEADER: Final = frozenset({"cla", "ins", "p1", "p2", "lc", "le", "mac"})
@@ -203,7 +200,7 @@ def _after(asked: _Asked, sw: int | None, seen: Context, answered: Facts) -> Con
     if asked.command is None:
         return replace(seen, challenge=b"")
     good = sw in (SW.OK, SW.FILE_INVALID)
-    if asked.known.title == _SELECT:
+    if asked.known is commands.SELECT:
         found = _selected(asked.command, seen) if good else seen
         return replace(found, txn=seen.txn, challenge=b"", facts=seen.facts)  # it may still be proven
     challenge = answered.get("challenge", b"") if good else b""
