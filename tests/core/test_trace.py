@@ -13,7 +13,7 @@ from citycard.core import purse, tunion
 from citycard.core.crypto import SUITES
 from citycard.core.trace import Presented, Said, Traced, Tracer, as_plain, export, parse, sentence, written
 from citycard.core.trace.commands import COMMANDS
-from citycard.core.trace.layouts import SAM_FILES, T_UNION_FILES
+from citycard.core.trace.layouts import FILES
 from citycard.core.trace.status import MEANINGS
 from citycard.core.trace.values import TONES
 from citycard.core.trace.words import TITLES
@@ -81,7 +81,7 @@ def test_fields_carry_the_names_of_the_declared_layouts() -> None:
     select = traced(journey())[0]
     public = {span.name: span.meaning for span in select.answer}
     assert (public["pan"].en, public["enabled"].zh) == (world.PAN, "是")
-    for layout in (*T_UNION_FILES.values(), *SAM_FILES.values()):
+    for layout in (layout for files in FILES.values() for layout in files.values()):
         assert {field.name for field in layout.fields} <= TITLES.keys()
     for known in COMMANDS.values():
         for one in [known] if not isinstance(known, dict) else known.values():

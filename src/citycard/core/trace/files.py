@@ -9,26 +9,34 @@ from citycard.core import tunion
 from citycard.core.apdu import Command
 from citycard.core.layout import Layout
 from citycard.core.trace import layouts
-from citycard.core.trace.context import DOMAIN, MF, SAM_APP, T_UNION, Context
+from citycard.core.trace.context import DOMAIN, MF, MOHURD, SAM_APP, T_UNION, Context
 from citycard.core.trace.cut import Cut
 from citycard.core.trace.values import Words, plain
 from citycard.core.trace.words import TRANSACTIONS
 
-TITLES: Final[dict[int, Words]] = {
-    tunion.SFI_PUBLIC: Words("public application info", "公共应用基本数据"),
-    tunion.SFI_HOLDER: Words("holder", "持卡人基本数据"),
-    tunion.SFI_KIND: Words("management info", "管理信息"),
-    tunion.SFI_LOG: Words("transaction log", "交易明细"),
-    tunion.SFI_INDUSTRY: Words("industry records", "行业复合记录"),
-    tunion.SFI_TRANSIT: Words("public-transport process", "公共交通过程信息"),
+TITLES: Final[dict[str, dict[int, Words]]] = {
+    T_UNION: {
+        tunion.SFI_PUBLIC: Words("public application info", "公共应用基本数据"),
+        tunion.SFI_HOLDER: Words("holder", "持卡人基本数据"),
+        tunion.SFI_KIND: Words("management info", "管理信息"),
+        tunion.SFI_LOG: Words("transaction log", "交易明细"),
+        tunion.SFI_INDUSTRY: Words("industry records", "行业复合记录"),
+        tunion.SFI_TRANSIT: Words("public-transport process", "公共交通过程信息"),
+    },
+    MOHURD: {
+        0x10: Words("use in other cities", "异地消费明细"),
+        0x15: Words("public application info", "公共应用基本数据"),
+        0x17: Words("composite records", "复合消费记录"),
+        0x18: Words("purchase log", "消费明细"),
+        0x1A: Words("load log", "充值明细"),
+    },
+    MF: {0x05: Words("card information", "卡片公共信息")},
+    SAM_APP: {
+        0x15: Words("public file of the module", "模块公共信息"),
+        0x16: Words("terminal number", "终端机编号"),
+        0x17: Words("key index", "密钥索引"),
+    },
 }
-SAM_TITLES: Final = {
-    0x15: Words("public file of the module", "模块公共信息"),
-    0x16: Words("terminal number", "终端机编号"),
-    0x17: Words("key index", "密钥索引"),
-}
-METRO_NUMBER: Final = tunion.TAG_METRO & 0xFF
-PURSES: Final = ("", T_UNION)  # before a SELECT was seen, the purse is meant
 
 
 def transaction(txn: int) -> Words:
@@ -36,20 +44,22 @@ def transaction(txn: int) -> Words:
     return TRANSACTIONS.get(txn) or Words(f"transaction {txn:02X}", f"类型 {txn:02X}")
 
 
+def _of(context: Context) -> str:
+    """The application whose files are meant; before a SELECT was seen, the purse."""
+    return context.application or T_UNION
+
+
 def title(sfi: int, context: Context) -> Words:
     """A file by its number and, where it is known, its name."""
-    names = SAM_TITLES if context.application == SAM_APP else TITLES
-    known = names.get(sfi) if context.application in (*PURSES, SAM_APP) else None
     if not sfi:
         return Words("the current file", "当前文件")
+    known = TITLES.get(_of(context), {}).get(sfi)
     return Words(f"EF{sfi:02X} {known.en}", f"EF{sfi:02X} {known.zh}") if known else plain(f"EF{sfi:02X}")
 
 
 def layout_of(sfi: int, context: Context) -> Layout | None:
     """The declared layout of a file of the selected application."""
-    if context.application == SAM_APP:
-        return layouts.SAM_FILES.get(sfi)
-    return layouts.T_UNION_FILES.get(sfi) if context.application in PURSES else None
+    return layouts.FILES.get(_of(context), {}).get(sfi)
 
 
 # Binary files
@@ -115,7 +125,7 @@ def record_data(cut: Cut, command: Command, context: Context) -> None:
 
 def fci(cut: Cut, command: Command, context: Context) -> None:
     """File control information; 9F0C is the public file of a T-Union card."""
-    purse = context.application in PURSES
+    purse = _of(context) == T_UNION
 
     def value(inner: Cut, tag: int, size: int) -> bool:
         if tag != 0x9F0C or not purse or size != tunion.PUBLIC.size:

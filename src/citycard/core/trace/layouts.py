@@ -11,6 +11,7 @@ from typing import Final
 
 from citycard.core import tunion
 from citycard.core.layout import Field, Layout
+from citycard.core.trace import context
 
 PBOC: Final = "PBOC ED/EP by way of facts 1.3"
 PSAM: Final = "terminal implementations by way of facts 6.2"
@@ -52,20 +53,6 @@ SAM_INIT: Final = Layout(
 )
 SAM_INIT_ANSWER: Final = Layout("INIT SAM FOR PURCHASE, answer", PSAM, (TERMINAL_TXN, MAC1))
 SAM_CREDIT: Final = Layout("CREDIT SAM FOR PURCHASE, command", PSAM, (MAC2,))
-SAM_FILES: Final = {
-    0x15: Layout(
-        "PSAM public file",
-        PSAM,
-        (
-            Field("sam_serial", 10, "raw"),
-            Field("version", 1),
-            Field("app_type", 1),
-            Field("reserved", 2, "raw"),
-        ),
-    ),
-    0x16: Layout("PSAM terminal number", PSAM, (TERMINAL,)),
-    0x17: Layout("PSAM key index", PSAM, (KEY_INDEX,)),
-}
 KEY_HEAD: Final = Layout(
     "WRITE KEY in clear, command",
     "FMCOS by way of facts 3.2",
@@ -81,11 +68,29 @@ INDUSTRY_HEAD: Final = Layout(
     "JT/T 978 by way of facts 4.2",
     (Field("tag", 2), Field("length", 2), Field("in_use", 1), Field("locked", 1)),
 )
-T_UNION_FILES: Final = {
-    tunion.SFI_PUBLIC: tunion.PUBLIC,
-    tunion.SFI_HOLDER: tunion.HOLDER,
-    tunion.SFI_KIND: tunion.CARD_KIND,
-    tunion.SFI_LOG: tunion.LOG,
-    tunion.SFI_INDUSTRY: tunion.METRO,
-    tunion.SFI_TRANSIT: tunion.TRANSIT,
+FILES: Final[dict[str, dict[int, Layout]]] = {
+    context.T_UNION: {
+        tunion.SFI_PUBLIC: tunion.PUBLIC,
+        tunion.SFI_HOLDER: tunion.HOLDER,
+        tunion.SFI_KIND: tunion.CARD_KIND,
+        tunion.SFI_LOG: tunion.LOG,
+        tunion.SFI_INDUSTRY: tunion.METRO,
+        tunion.SFI_TRANSIT: tunion.TRANSIT,
+    },
+    context.MOHURD: {0x18: tunion.LOG, 0x1A: tunion.LOG},
+    context.SAM_APP: {
+        0x15: Layout(
+            "PSAM public file",
+            PSAM,
+            (
+                Field("sam_serial", 10, "raw"),
+                Field("version", 1),
+                Field("app_type", 1),
+                Field("reserved", 2, "raw"),
+            ),
+        ),
+        0x16: Layout("PSAM terminal number", PSAM, (TERMINAL,)),
+        0x17: Layout("PSAM key index", PSAM, (KEY_INDEX,)),
+    },
 }
+"""Contents of files by application and short identifier; a new kind of card is a line here and in `files`."""
