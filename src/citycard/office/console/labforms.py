@@ -10,12 +10,11 @@ from typing import Any, Final
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from citycard.core.card import PROFILES
 from citycard.core.crypto import SUITES
 from citycard.office.console.forms import Form
 from citycard.office.console.labels import CLASSES
 from citycard.office.taplab.posts import ENTRY, posts
-from citycard.office.taplab.stage import Tear
+from citycard.office.taplab.stage import PROFILES_HERE, Tear
 from citycard.office.taplab.stand import Choice
 
 LATER: Final = (0, 1, 10, 45, 150, 1440)  # minutes: at once, a repeat, a ride, a transfer, over time, a day
@@ -37,7 +36,7 @@ class NewCard(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         fields: dict[str, Any] = self.fields
-        fields["profile"].choices = [(name, name) for name in PROFILES]
+        fields["profile"].choices = [(name, name) for name in PROFILES_HERE]
         fields["card_class"].choices = list(CLASSES.items())
         fields["algorithm"].choices = [(suite.id, suite.name) for suite in SUITES.values()]
 

@@ -66,6 +66,9 @@ ISSUER: Final = bytes.fromhex("02009900FFFFFFFF")
 PAN: Final = "03199009000000000017"
 CITY: Final = "9900"
 YEARS: Final = 10
+PROFILES_HERE: Final = tuple(  # the terminals of the lab speak with a T-Union purse
+    name for name, one in PROFILES.items() if any(part.name == tunion.AID_PURSE for part in one.directories)
+)
 ROUNDS_MAX: Final = 2  # as at a real gate: once more when the balance changes the fare
 ACCEPTED, REFUSED, TORN = "accepted", "refused", "torn"
 Random = Callable[[int], bytes]
