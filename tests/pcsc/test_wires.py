@@ -66,6 +66,12 @@ def test_an_old_card_is_asked_as_often_as_it_takes(command: Command, answer: byt
     assert card.sent[0][:4] == command.header
 
 
+def test_a_wrong_le_is_told_under_t1_and_what_waits_is_fetched() -> None:
+    assert exchange(lambda _: b"\x6c\x08", bytes.fromhex("0084000004"), t0=False) == b"\x6c\x08"
+    answers = [b"\x61\x02", b"\x01\x02\x90\x00"]
+    assert exchange(lambda _: answers.pop(0), bytes.fromhex("00B2010400"), t0=False) == b"\x01\x02\x90\x00"
+
+
 def test_a_card_that_never_ends_is_given_up() -> None:
     rounds: list[bytes] = []
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From command APDU to what a reader wants: T=0 cuts a command in two, and cards ask for the second half.
 
-`exchange(transmit, command, t0)` gives the whole answer: 61xx is fetched with GET RESPONSE, 6Cxx repeats
-the command with the Le the card names (ISO/IEC 7816-3, 10.3; card facts 1.1, 1.5).
+`exchange(transmit, command, t0)` gives the whole answer: what 61xx announces is fetched with GET RESPONSE, and
+under T=0 a 6Cxx repeats the command with the Le the card names (ISO/IEC 7816-3, 10.3; card facts 1.1, 1.5).
+Under T=1 a 6Cxx is the card's own word to whoever asked, and passes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ GET_RESPONSE: Final = bytes.fromhex("00C00000")
 def exchange(transmit: Callable[[bytes], bytes], command: bytes, t0: bool) -> bytes:
     """One command and its whole answer; `t0` when the card speaks T=0 and the reader wants TPDUs."""
     answer = transmit(as_tpdu(command) if t0 else command)
-    if len(answer) == 2 and answer[0] == 0x6C:
+    if t0 and len(answer) == 2 and answer[0] == 0x6C:
         answer = transmit(_with_le(command, answer[1]))
     data = b""
     for _ in range(ROUNDS_MAX):
