@@ -2,7 +2,7 @@
 """From command APDU to what a reader wants: T=0 cuts a command in two, and cards ask for the second half.
 
 `exchange(transmit, command, t0)` gives the whole answer: what 61xx announces is fetched with GET RESPONSE,
-and under T=0 a 6Cxx repeats the command with the Le the card names (ISO/IEC 7816-3, 10.3; card facts 1.1, 1.5).
+and under T=0 a 6Cxx repeats the command with the Le the card names (ISO/IEC 7816-3, 10.3; facts 1.1, 1.5).
 Under T=1 a 6Cxx is the card's own word to whoever asked, and passes.
 """
 
