@@ -38,6 +38,12 @@ TAP_REFUSED = declare(
     "{title_zh}（{detail}），未扣款也未充值。",
     desk.REFUSED_EXIT,
 )
+TAP_DOUBTED = declare(
+    "TAP_DOUBTED",
+    "The card claims to be debited and its proof is wrong ({detail}). Keep the card and have it looked into.",
+    "卡片声称已扣款，但其证明无效（{detail}）。请保留该卡并交人工核查。",
+    desk.REFUSED_EXIT,
+)
 TAP_OPEN = declare(
     "TAP_OPEN",
     "The card left before it was clear whether it was {what} ({detail}). Run the same command with the same "
@@ -274,6 +280,7 @@ def _tell(
     card: desk.Desk, here: Till, result: TapResult, delivered: int, *, loads: bool, as_json: bool, trace: bool
 ) -> None:
     """The receipt, or why there is none."""
+    from citycard.core.refusal import Refusal
     from citycard.terminal import Outcome
 
     record = result.record
@@ -285,6 +292,8 @@ def _tell(
             raise why
         assert result.refusal is not None
         detail = result.detail or result.refusal.code
+        if result.refusal is Refusal.NOT_PROVEN:
+            raise TAP_DOUBTED(detail=detail)
         raise TAP_REFUSED(
             title=result.refusal.title("en"), title_zh=result.refusal.title("zh"), detail=detail
         )
