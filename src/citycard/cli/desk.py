@@ -172,7 +172,7 @@ def _link(reader: str, image: Path | None, wait: float) -> Iterator[tuple[Link, 
         return
     from citycard.terminal.pcsc import PcscLink
 
-    with PcscLink(reader) as link:
+    with PcscLink(reader, wait) as link:
         link.wait(wait)
         yield link, link.reader
 

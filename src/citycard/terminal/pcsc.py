@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from citycard.core.dialogue.exchange import CardGone
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 from citycard.terminal.transport import exchange
 
 POLL_MS: Final = 500  # how often a wait for a card looks up, so that Ctrl-C is heard
@@ -117,15 +117,25 @@ def choose_reader(wanted: str, infos: Sequence[ReaderInfo]) -> str:
 class PcscLink:
     """A link to the card in a reader. READER_*, CARD_ABSENT and CARD_MUTE come from `open` and `wait`."""
 
-    def __init__(self, reader: str = "") -> None:
+    def __init__(self, reader: str = "", seconds: float = 0) -> None:
+        """Without a name it waits so many seconds for the one reader that gets a card."""
         self._handle: Any = None
         self._protocol = 0
         self._pcsc = _Context().open()
         try:
-            self.reader = choose_reader(reader, self._pcsc.look(self._pcsc.names()))
+            self.reader = self._choose(reader, time.monotonic() + seconds)
         except BaseException:
             self.close()
             raise
+
+    def _choose(self, reader: str, until: float) -> str:
+        while True:
+            try:
+                return choose_reader(reader, self._pcsc.look(self._pcsc.names()))
+            except Problem as problem:
+                if problem.declared is not READER_UNNAMED or time.monotonic() >= until:
+                    raise
+            time.sleep(RETRY_S)
 
     def __enter__(self) -> PcscLink:
         return self
