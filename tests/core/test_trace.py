@@ -226,3 +226,26 @@ def test_a_written_command_hides_what_is_secret() -> None:
     step = Tracer()("card", bytes.fromhex("0020000003123456"), b"\x63\xc2")
     assert written(step.command, step) == "0020000003......"
     assert step.status.en == "verification failed, 2 tries left"
+
+
+def test_a_secure_channel_is_told_by_its_fields() -> None:
+    """The published SCP02 session of facts 7.1, begun without a SELECT."""
+    tracer = Tracer()
+    answer = "00000000000000000000" + "7002" + "0001" + "6B4524ABEE7C" + "F32EA3838BC148F3"
+    opened = tracer("card", bytes.fromhex("805070000840A62C37FA6304F800"), bytes.fromhex(answer + "9000"))
+    named = {span.name: span.meaning.en for span in opened.answer}
+    assert (opened.title.en, named["sequence"], named["card_challenge"]) == (
+        "INITIALIZE UPDATE", "1", "6B4524ABEE7C",
+    )  # fmt: skip
+    proved = tracer("card", bytes.fromhex("8482010010BA6961667737C5BCEBECE14C7D6A4376"), b"\x90\x00")
+    (cover,) = proved.covers
+    assert (cover.value.hex().upper(), cover.message) == (
+        "EBECE14C7D6A4376", bytes.fromhex("8482010010BA6961667737C5BC"),
+    )  # fmt: skip
+    assert sentence(proved) == "EXTERNAL AUTHENTICATE: C-MAC → 9000 done"
+    assert sentence(tracer("card", bytes.fromhex("84F220020814DB34FA4341DCA8"), b"\x90\x00")).startswith(
+        "GET STATUS"
+    )
+    scp03 = "00000000000000000000" + "300370" + "3EB51047495B249F" + "66C484C1D2EF1948" + "000002"
+    third = Tracer()("card", bytes.fromhex("8050300008B13E5F938FC108C400"), bytes.fromhex(scp03 + "9000"))
+    assert {span.name: span.meaning.en for span in third.answer}["sequence"] == "2"

@@ -177,6 +177,19 @@ def _cipher_answer(cut: Cut, command: Command, context: Context) -> None:
     cut.rest("mac" if command.p1 & 0x01 else "cipher")
 
 
+def _channel(cut: Cut, command: Command, context: Context) -> None:
+    """The answer to INITIALIZE UPDATE; its twelfth byte tells the protocol."""
+    third = cut.left > 11 and cut.raw[cut.at + 11] == 3
+    cut.layout(layouts.SCP03_ANSWER if third else layouts.SCP02_ANSWER)
+
+
+def _level(command: Command, context: Context) -> Words:
+    """Security level: C-MAC, C-ENC, R-MAC, R-ENC as bits of P1."""
+    bits = {0x01: "C-MAC", 0x02: "C-ENC", 0x10: "R-MAC", 0x20: "R-ENC"}
+    found = ", ".join(name for bit, name in bits.items() if command.p1 & bit)
+    return plain(found) if found else Words("no protection after it", "之后无报文保护")
+
+
 def _algorithm(command: Command, context: Context) -> Words:
     return {
         0: Words("which is in use", "查询当前算法"),
@@ -234,6 +247,10 @@ PROVE: Final = _named(
 )
 SAM_INIT: Final = _named(
     "INIT SAM FOR PURCHASE", "安全模块消费初始化", request=_sam_init, answer=layouts.SAM_INIT_ANSWER
+)
+
+INIT_UPDATE: Final = _named(
+    "INITIALIZE UPDATE", "安全通道初始化", request=layouts.INIT_UPDATE, answer=_channel
 )
 
 ByP1 = Mapping[int, Known]
@@ -296,9 +313,9 @@ CLEAR_INS: Final = frozenset(
     {0x20, 0x5E, 0x82, 0xD4}
 )  # may carry keys or PINs in clear: hidden even when cut
 DOMAIN_COMMANDS: Final[dict[tuple[int, int], Known]] = {
-    (0x80, 0x50): _named("INITIALIZE UPDATE", "安全通道初始化"),
-    (0x80, 0x82): _named("EXTERNAL AUTHENTICATE", "安全通道外部认证", request=_authentication),
-    (0x80, 0xF2): _named("GET STATUS", "查询状态"),
+    (0x80, 0x50): INIT_UPDATE,
+    (0x80, 0x82): _named("EXTERNAL AUTHENTICATE", "安全通道外部认证", tell=_level, request=_authentication),
+    (0x80, 0xF2): _named("GET STATUS", "查询状态", answer=lambda cut, *_: cut.tlv()),
     (0x80, 0xF0): _named("SET STATUS", "设置状态"),
     (0x80, 0xE6): _named("INSTALL", "安装"),
     (0x80, 0xE8): _named("LOAD", "装载"),
@@ -314,7 +331,8 @@ def find(command: Command, context: Context) -> Known:
     """The table's line of a command; UNKNOWN when there is none."""
     cla = base_class(command.cla)
     key = (0x80 if cla == 0x00 and command.ins == 0xCA else cla, command.ins)
-    if context.application == DOMAIN and key in DOMAIN_COMMANDS:
+    purse = key == (0x80, 0x50) and len(command.data) != layouts.INIT_UPDATE.size
+    if context.application == DOMAIN and key in DOMAIN_COMMANDS and not purse:
         return DOMAIN_COMMANDS[key]
     found = COMMANDS.get(key)
     if isinstance(found, Known):

@@ -25,6 +25,9 @@ TAC_KEY: Final = Words("the card's TAC key, its halves xored (3DES)", "TAC 子�
 MESSAGE_KEY: Final = Words(
     "the key that protects messages here; the challenge is the IV", "报文保护密钥，随机数为初始值"
 )
+CHANNEL_KEY: Final = Words(
+    "the channel's MAC session key, chained to the MAC before", "安全通道 MAC 会话密钥，与上一个 MAC 相链接"
+)
 LOAD_VARIABLE: Final = ("rand", "counter", "load_tail")
 PURCHASE_VARIABLE: Final = ("rand", "counter", "terminal_txn_low")
 KINDS: Final = {field.name: field.kind for field in (BALANCE, COUNTER, MOMENT)}
@@ -92,12 +95,17 @@ def money_cover(txn: int, name: str, value: bytes, facts: Facts) -> Covered | No
     return Covered(name.upper(), value, parts, rule.key, variable)
 
 
-def message_cover(head: bytes, data: bytes, value: bytes, challenge: bytes) -> Covered:
-    """What a secure-messaging MAC covers: the header with Lc, and the data before the MAC (facts 1.7)."""
+def message_cover(head: bytes, data: bytes, value: bytes, challenge: bytes, *, channel: bool) -> Covered:
+    """What a secure-messaging MAC covers: the header with Lc, and the data before the MAC (facts 1.7, 7).
+
+    In a GlobalPlatform `channel` the MAC before is the start of the next one, and not a challenge.
+    """
     parts = [part("cla", head[:1]), part("ins", head[1:2]), part("p1", head[2:3]), part("p2", head[3:4])]
     parts.append(part("lc", head[4:]))
     if data:
         parts.append(part("data", data))
+    if channel:
+        return Covered("MAC", value, tuple(parts), CHANNEL_KEY)
     return Covered("MAC", value, tuple(parts), MESSAGE_KEY, (part("challenge", challenge or None),))
 
 

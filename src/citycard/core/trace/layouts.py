@@ -53,6 +53,26 @@ SAM_INIT: Final = Layout(
 )
 SAM_INIT_ANSWER: Final = Layout("INIT SAM FOR PURCHASE, answer", PSAM, (TERMINAL_TXN, MAC1))
 SAM_CREDIT: Final = Layout("CREDIT SAM FOR PURCHASE, command", PSAM, (MAC2,))
+PLATFORM: Final = "GlobalPlatform by way of facts 7.1, 7.2"
+CRYPTOGRAM: Final = Field("proof", 8, "raw")
+INIT_UPDATE: Final = Layout("INITIALIZE UPDATE, command", PLATFORM, (Field("host_challenge", 8, "raw"),))
+_CHANNEL: Final = (Field("diversification", 10, "raw"), KEY_VERSION, Field("protocol", 1))
+SCP02_ANSWER: Final = Layout(
+    "INITIALIZE UPDATE, answer of SCP02",
+    PLATFORM,
+    (*_CHANNEL, Field("sequence", 2), Field("card_challenge", 6, "raw"), CRYPTOGRAM),
+)
+SCP03_ANSWER: Final = Layout(
+    "INITIALIZE UPDATE, answer of SCP03",
+    PLATFORM,
+    (
+        *_CHANNEL,
+        Field("protocol_i", 1, "raw"),
+        Field("card_challenge", 8, "raw"),
+        CRYPTOGRAM,
+        Field("sequence", 3),
+    ),
+)
 KEY_HEAD: Final = Layout(
     "WRITE KEY in clear, command",
     "FMCOS by way of facts 3.2",

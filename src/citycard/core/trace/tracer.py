@@ -13,7 +13,7 @@ from typing import Final
 
 from citycard.core.apdu import SW, ApduError, Command
 from citycard.core.dialogue.exchange import CARD, SAM
-from citycard.core.trace import commands, context, files
+from citycard.core.trace import commands, context, files, layouts
 from citycard.core.trace.commands import Known
 from citycard.core.trace.context import Context, Facts
 from citycard.core.trace.covers import message_cover, money_cover
@@ -126,13 +126,16 @@ def _cut_data(cut: Cut, command: Command, known: Known, here: Context) -> Covere
     raw = cut.raw
     cut.take("lc", 3 if raw[4] == 0 and len(raw) > EXTENDED else 1, "uint")
     at, end = cut.at, cut.at + len(command.data)
-    mac = DOMAIN_MAC_SIZE if here.application == context.DOMAIN else SM_MAC_SIZE
+    channel = here.application == context.DOMAIN
+    mac = DOMAIN_MAC_SIZE if channel else SM_MAC_SIZE
     protected = commands.secured(command.cla) and len(command.data) >= mac
     cut.stop = end - mac if protected else end
     commands.cut_by(known.request, cut, command, here)
     cut.stop = end
     value = cut.take("mac", cut.left)
-    return message_cover(raw[:at], raw[at : end - mac], value, here.challenge) if protected else None
+    if not protected:
+        return None
+    return message_cover(raw[:at], raw[at : end - mac], value, here.challenge, channel=channel)
 
 
 _HEADER: Final = frozenset({"cla", "ins", "p1", "p2", "lc", "le", "mac"})
@@ -145,12 +148,19 @@ def _expected(command: Command) -> Words:
 
 
 def _selected(command: Command, here: Context) -> Context:
-    """For a SELECT: the context of what it asks for, so that its answer is read as that."""
+    """For a SELECT: the context of what it asks for, so that its answer is read as that.
+
+    INITIALIZE UPDATE, which no purse command has the length of, opens a channel to a security domain that
+    may be selected by default.
+    """
+    if (command.cla, command.ins, len(command.data)) == (0x80, 0x50, layouts.INIT_UPDATE.size):
+        return replace(here, application=context.DOMAIN)
     if command.ins != 0xA4 or commands.base_class(command.cla):
         return here
     if command.p1 & 0x04:
         found = context.application_named(command.data)
-        return Context(application=found[0] if found else context.OTHER)
+        default = context.OTHER if command.data else context.DOMAIN
+        return Context(application=found[0] if found else default)
     fid = int.from_bytes(command.data, "big") or 0x3F00
     if fid in context.FIDS:
         return Context(application=context.FIDS[fid][0])
@@ -204,6 +214,8 @@ def _after(asked: _Asked, sw: int | None, seen: Context, answered: Facts) -> Con
         found = _selected(asked.command, seen) if good else seen
         return replace(found, txn=seen.txn, challenge=b"", facts=seen.facts)  # it may still be proven
     challenge = answered.get("challenge", b"") if good else b""
+    if good and asked.known is commands.INIT_UPDATE:
+        seen = replace(seen, application=context.DOMAIN)
     sfi = files.place(asked.command, seen)[0] if asked.command.ins in (0xB0, 0xD6) else seen.file
     return replace(seen, challenge=challenge, file=sfi)
 
