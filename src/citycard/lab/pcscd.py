@@ -95,6 +95,8 @@ def private_pcscd(name: str = "citycard test reader") -> Iterator[PrivatePcscd]:
     with ExitStack() as stack:
         lock = stack.enter_context(LOCK.open("a"))
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if _another():
+            raise PCSCD_UNSTARTED(why="another pcscd is running")
         RUN_FOLDER.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="citycard-pcscd-")))
         port, readers = _free_ports(), folder / "readers"
@@ -117,6 +119,12 @@ def private_pcscd(name: str = "citycard test reader") -> Iterator[PrivatePcscd]:
         started = PrivatePcscd(process, port, name, apart)
         _wait(started, process, folder / "log")
         yield started
+
+
+def _another() -> bool:
+    """Whether a pcscd that is not ours answers; a socket left behind by a dead one does not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(RUN_FOLDER / "pcscd.comm")) == 0
 
 
 def _wait(started: PrivatePcscd, process: subprocess.Popen[bytes], log: Path) -> None:
