@@ -42,12 +42,13 @@ contracts          no      no         yes       yes      yes
 keys               no      yes        no        no       no
 audit              no      no         no        yes      yes
 staff              no      no         no        yes      yes
+taplab             no      yes        no        yes      yes
 """
 ROLES = (Role.CLERK, Role.KEY_CUSTODIAN, Role.CLEARING_OFFICER, Role.AUDITOR, Role.ADMINISTRATOR)
 TABLE = {
     line.split()[0]: dict(zip(ROLES, line.split()[1:], strict=True)) for line in DOORS.split("\n") if line
 }
-MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "taps", "ledger", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff"]  # fmt: skip
+MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "taps", "ledger", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab"]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.value)

@@ -10,6 +10,7 @@ from tests.console import city as small
 BARE = (
     "dashboard", "search", "cards", "holders", "register", "hotlist", "approvals", "runs", "taps", "ledger",
     "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff",
+    "taplab",
 )  # fmt: skip
 
 

@@ -44,3 +44,9 @@ def chromium() -> Path | None:
     """The browser of the system, if there is one."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     return Path(found) if found else None
+
+
+def program(name: str) -> Path | None:
+    """A program of the system, if it is there."""
+    found = shutil.which(name)
+    return Path(found) if found else None

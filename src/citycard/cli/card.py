@@ -41,7 +41,8 @@ LOAD_NOT_POSTED = declare(
 HOLDER_UNKNOWN = declare("HOLDER_UNKNOWN", "There is no holder {holder}.", "没有持卡人 {holder}。")
 
 app = typer.Typer(
-    help="Cards: look up, report lost, replace, refund. 卡片查询、挂失、补卡、退卡。", no_args_is_help=True
+    help="Cards: look up, report lost, replace, refund; in a reader: info, load ... 卡片业务与读卡器操作。",
+    no_args_is_help=True,
 )
 Pan = Annotated[str, typer.Argument(help="Card number: a 0 and 19 digits.")]
 InHand = Annotated[

@@ -9,7 +9,15 @@ report = Sync(client, token, Shelf(store)).run(terminal)
 
 from citycard.terminal.host import LoadHost, LoadOffer, LoadRequest, OfficeLoads
 from citycard.terminal.journal import ALL_ENTRIES, NO_ENTRIES, Journal
-from citycard.terminal.link import EmulatedLink, Link, ReplayLink, ReplayMismatch, recording
+from citycard.terminal.link import (
+    EmulatedLink,
+    Link,
+    ReplayLink,
+    ReplayMismatch,
+    TracedLink,
+    TracedSam,
+    recording,
+)
 from citycard.terminal.loop import Terminal, TerminalConfig
 from citycard.terminal.parameters import Hotlist, HotlistDelta, Parameters, Shelf, read_parameters
 from citycard.terminal.result import Outcome, TapResult
@@ -41,6 +49,8 @@ __all__ = [
     "TapResult",
     "Terminal",
     "TerminalConfig",
+    "TracedLink",
+    "TracedSam",
     "read_parameters",
     "recording",
 ]

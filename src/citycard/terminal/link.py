@@ -7,11 +7,12 @@ It raises `CardGone` when the card has left, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from citycard.core.card import PowerLost
-from citycard.core.dialogue.exchange import CardGone
+from citycard.core.dialogue.exchange import CARD, SAM, CardGone
+from citycard.core.trace import Presented, Traced, Tracer, parse, said_lines, written
 
 
 class Link(Protocol):
@@ -30,6 +31,12 @@ class Chip(Protocol):
     """What an emulated card can do."""
 
     def power_on(self) -> bytes: ...
+    def process(self, command: bytes) -> bytes: ...
+
+
+class SamProcess(Protocol):
+    """A PSAM: command to response."""
+
     def process(self, command: bytes) -> bytes: ...
 
 
@@ -90,63 +97,96 @@ class EmulatedLink:
 class ReplayLink:
     """A recording played back: each command must be the recorded one, then its recorded answer comes.
 
-    The text has lines `> command` and `< answer` in hex; an answer `gone` is a card that leaves. Lines that
-    start otherwise are remarks. A command that was not recorded raises `ReplayMismatch`.
+    The text is that of `core.trace.text`: lines `> command` and `< answer` in hex; an answer `gone` is a card
+    that leaves, `* ATR` a new presentation. A command that was not recorded raises `ReplayMismatch`.
     """
 
     def __init__(self, recording: str, atr: bytes = bytes.fromhex("3B80800101")) -> None:
         self._atr = atr
-        self._pairs = list(_pairs(recording.splitlines()))
+        self._steps = [s for s in parse(recording) if isinstance(s, Presented) or s.party == CARD]
         self._next = 0
 
     @property
     def finished(self) -> bool:
         """Whether every recorded exchange has been made."""
-        return self._next == len(self._pairs)
+        return self._next == len(self._steps)
 
     def connect(self) -> bytes:
-        return self._atr
+        step = None if self.finished else self._steps[self._next]
+        if not isinstance(step, Presented):
+            return self._atr
+        self._next += 1
+        return step.atr
 
     def __call__(self, command: bytes) -> bytes:
         if self.finished:
             raise ReplayMismatch(f"the recording has ended, and {command.hex(' ').upper()} was sent")
-        wanted, answer = self._pairs[self._next]
-        if command != wanted:
+        step = self._steps[self._next]
+        if isinstance(step, Presented):
+            raise ReplayMismatch(f"recorded was a new presentation, sent {command.hex().upper()}")
+        if not step.fits(command):
             raise ReplayMismatch(
-                f"exchange {self._next}: recorded was {wanted.hex().upper()}, sent {command.hex().upper()}"
+                f"step {self._next}: recorded was {step.command}, sent {command.hex().upper()}"
             )
         self._next += 1
-        if answer is None:
+        if step.response is None:
             raise CardGone("the card left here when this was recorded")
-        return answer
+        return step.response
 
 
 class ReplayMismatch(Exception):
     """The dialogue does not follow the recording."""
 
 
-def _pairs(lines: Iterable[str]) -> Iterable[tuple[bytes, bytes | None]]:
-    command: bytes | None = None
-    for line in lines:
-        mark, _, rest = line.strip().partition(" ")
-        if mark == ">":
-            command = bytes.fromhex(rest)
-        elif mark == "<" and command is not None:
-            yield command, None if rest.strip() == "gone" else bytes.fromhex(rest)
-            command = None
-
-
 def recording(link: Callable[[bytes], bytes], lines: list[str]) -> Callable[[bytes], bytes]:
     """The same link, writing what passes to `lines` in the form `ReplayLink` reads."""
 
     def exchange(command: bytes) -> bytes:
-        lines.append(f"> {command.hex().upper()}")
         try:
             answer = link(command)
         except CardGone:
-            lines.append("< gone")
+            lines.extend(said_lines(CARD, written(command), None))
             raise
-        lines.append(f"< {answer.hex().upper()}")
+        lines.extend(said_lines(CARD, written(command), answer))
         return answer
 
     return exchange
+
+
+class TracedLink:
+    """The same link, explaining to `tell` every presentation and exchange that passes."""
+
+    def __init__(self, link: Link, tracer: Tracer, tell: Callable[[Traced | Presented], None]) -> None:
+        self._link = link
+        self._tracer = tracer
+        self._tell = tell
+
+    def connect(self) -> bytes:
+        atr = self._link.connect()
+        self._tracer.reset()
+        self._tell(Presented(atr))
+        return atr
+
+    def __call__(self, command: bytes) -> bytes:
+        try:
+            answer = self._link(command)
+        except CardGone:
+            self._tell(self._tracer(CARD, command, None))
+            raise
+        self._tell(self._tracer(CARD, command, answer))
+        return answer
+
+
+class TracedSam:
+    """The same PSAM, explaining every exchange with it to `tell`."""
+
+    def __init__(self, sam: SamProcess, tracer: Tracer, tell: Callable[[Traced | Presented], None]) -> None:
+        self._sam = sam
+        self._tracer = tracer
+        self._tell = tell
+
+    def process(self, command: bytes) -> bytes:
+        """One exchange."""
+        answer = self._sam.process(command)
+        self._tell(self._tracer(SAM, command, answer))
+        return answer

@@ -26,6 +26,7 @@ class Benchmark:
 BENCHMARKS: Final = {
     benchmark.name: benchmark
     for benchmark in (
+        Benchmark("card", "a metro exit through pcscd and vpcd beside its bare echo; keys; time in the air"),
         Benchmark(
             "ledger",
             "transfers posted to the ledger, beside pgbench on the same server",

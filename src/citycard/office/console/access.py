@@ -42,6 +42,7 @@ class Page:
 
 
 DESK, MONEY, SCHEME, GUARD = _("Cards and holders"), _("Settlement"), _("Scheme"), _("Security")
+LABORATORY = _("Laboratory")
 
 PAGES: Final[dict[str, Page]] = {
     "dashboard": Page(_("Overview"), ALL, "", "dashboard"),
@@ -68,6 +69,7 @@ PAGES: Final[dict[str, Page]] = {
     "keys": Page(_("Keys"), frozenset({CUSTODIAN}), GUARD, "key"),
     "audit": Page(_("Audit log"), frozenset({AUDITOR, ADMIN}), GUARD, "fact_check"),
     "staff": Page(_("Staff"), frozenset({AUDITOR, ADMIN}), GUARD, "manage_accounts"),
+    "taplab": Page(_("Tap lab"), frozenset({CUSTODIAN, AUDITOR, ADMIN}), LABORATORY, "science"),
 }
 FULL_HOLDER_DATA: Final = frozenset({CLERK})  # all others see holders masked
 ALARM_CLOSERS: Final = frozenset({CLEARING, ADMIN})

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from citycard.office.console.views import cards, desk, guard, money, overview, scheme
+from citycard.office.console.views import cards, desk, guard, money, overview, scheme, taplab
 
 pages = [
     path("", overview.dashboard, name="dashboard"),
@@ -36,6 +36,8 @@ pages = [
     path("keys/", guard.keys, name="keys"),
     path("audit/", guard.audit, name="audit"),
     path("staff/", guard.staff, name="staff"),
+    path("taplab/", taplab.lab, name="taplab"),
+    path("taplab/dialogue.txt", taplab.dialogue, name="taplab_dialogue"),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="console:dashboard"), name="home"),
