@@ -8,15 +8,17 @@ from citycard.keys.envelope import CHEAP, STRONG, Cost
 from citycard.keys.hierarchy import card_factors, terminal_factor
 from citycard.keys.load_sam import LoadAsked, LoadSam
 from citycard.keys.memory_vault import MemoryVault
+from citycard.keys.pkcs11_vault import Pkcs11Vault
 from citycard.keys.psam import Psam
 from citycard.keys.soft_vault import FILE_NAME, SoftVault
 from citycard.keys.tac_checker import tac_checker
-from citycard.keys.vault import KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault
+from citycard.keys.vault import Branch, KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault
 
 __all__ = [
     "CHEAP",
     "FILE_NAME",
     "STRONG",
+    "Branch",
     "Cost",
     "CounterStore",
     "FileCounter",
@@ -27,6 +29,7 @@ __all__ = [
     "LoadSam",
     "MemoryCounter",
     "MemoryVault",
+    "Pkcs11Vault",
     "Psam",
     "Session",
     "SoftVault",

@@ -278,7 +278,7 @@ class MemoryVault:
         cipher, key = self._key(name, version, factors, suite, Usage.MESSAGE)
         if size not in SIZES:
             raise ValueError(f"a message MAC has 4 or 8 bytes, not {size}")
-        return cipher.message_mac(key, message, _iv(cipher, challenge), size)
+        return cipher.message_mac(key, message, checked_iv(cipher, challenge), size)
 
     def wrap_card_key(
         self,
@@ -293,26 +293,31 @@ class MemoryVault:
         suite: int | None = None,
     ) -> tuple[bytes, bytes]:
         """See `Vault`."""
+        key = self._card_key(name, version, factors, suite)
+        wrap = KeyRef(*under)
+        cipher, wrapping = self._key(wrap.name, wrap.version, wrap.factors, wrap.suite, Usage.WRAP)
+        return wrap_key(cipher, wrapping, record_head, key, header, checked_iv(cipher, challenge))
+
+    def _card_key(self, name: str, version: int, factors: Sequence[bytes], suite: int | None) -> KeyBytes:
+        """A key for a new card: a derived one, in force today."""
         if not factors:
             raise port.KEY_USAGE(name=name, usage="leaving the vault undiversified")
         _, key = self._key(name, version, factors, suite, Usage.LOAD_INTO_CARD)
         info, at = self._held[self._key_id(name, version, suite)].info, self._clock()
         if not info.in_force(at):
             raise port.KEY_RETIRED(name=name, version=version, suite=info.suite_name, at=f"{at:%Y-%m-%d}")
-        wrap = KeyRef(*under)
-        cipher, wrapping = self._key(wrap.name, wrap.version, wrap.factors, wrap.suite, Usage.WRAP)
-        return wrap_key(cipher, wrapping, record_head, key, header, _iv(cipher, challenge))
+        return key
 
     def external_authentication(
         self, name: str, version: int, factors: Sequence[bytes], challenge: bytes, *, suite: int | None = None
     ) -> bytes:
         """See `Vault`."""
         cipher, key = self._key(name, version, factors, suite, Usage.AUTHENTICATE)
-        return cipher.encrypt(key, _iv(cipher, challenge).ljust(cipher.block, b"\x00"))
+        return cipher.encrypt(key, checked_iv(cipher, challenge).ljust(cipher.block, b"\x00"))
 
     def tac_checker(self, name: str = KeyName.TAC) -> TacChecker:
         """See `Vault`."""
-        _permit(name, Usage.TAC)
+        permit(name, Usage.TAC)
 
         def issuer_key(version: int, suite: int, issuer: bytes) -> KeyBytes | None:
             key_id = (str(name), version, suite)
@@ -350,7 +355,7 @@ class MemoryVault:
     def _key(
         self, name: str, version: int, factors: Sequence[bytes], suite: int | None, usage: Usage
     ) -> tuple[Suite, KeyBytes]:
-        _permit(name, usage)
+        permit(name, usage)
         key_id = self._key_id(name, version, suite)
         return SUITES[key_id[2]], self._derive(key_id, checked(factors))
 
@@ -366,12 +371,14 @@ def is_weak(key: bytes) -> bool:
     return bytes(byte & 0xFE for byte in key[:8]) == bytes(byte & 0xFE for byte in key[8:])
 
 
-def _permit(name: str, usage: Usage) -> None:
+def permit(name: str, usage: Usage) -> None:
+    """KEY_USAGE for what a key of that name is not for."""
     if usage not in port.USAGES[port.key_name(name)]:
         raise port.KEY_USAGE(name=name, usage=usage.value)
 
 
-def _iv(cipher: Suite, challenge: bytes) -> bytes:
+def checked_iv(cipher: Suite, challenge: bytes) -> bytes:
+    """The challenge of a card; `ValueError` for a size that none has."""
     if not 4 <= len(challenge) <= cipher.block:
         raise ValueError(f"a challenge for {cipher.name} has 4 to {cipher.block} bytes, not {len(challenge)}")
     return challenge

@@ -2,8 +2,9 @@
 """The soft vault: all keys of a scheme in one enciphered file under a passphrase.
 
 The body is the storage key (a length byte and, once it was needed, 32 bytes) and an entry per key; files of
-version 1 have the entries only. The file is read once when opened; every change writes a new file in its place before it counts, and is
-refused when another program changed the file meanwhile. Form of the file: `envelope`.
+version 1 have the entries only. The file is read once when opened; every change writes a new file in its
+place before it counts, and is refused when another program changed the file meanwhile. Form of the file:
+`envelope`.
 """
 
 from __future__ import annotations

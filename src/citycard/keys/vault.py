@@ -95,8 +95,8 @@ KEY_RETIRED = declare(
 )
 KEY_DESTROYED = declare(
     "KEY_DESTROYED",
-    "The key {name} version {version} ({suite}) is the last of its name; destroying it would stop the scheme. "
-    "Make the next version first.",
+    "The key {name} version {version} ({suite}) is the last of its name; destroying it would stop the "
+    "scheme. Make the next version first.",
     "密钥 {name} 版本 {version}（{suite}）是该名称下的最后一个，销毁后系统将无法运行；请先生成下一版本。",
 )
 VAULT_FOREIGN = declare(
