@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from citycard.core import tunion
 from citycard.core.crypto import FACTOR_SIZE, SUITES, Suite
 from citycard.keys.secret import KeyBytes
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 LEVELS_MAX: Final = 8  # the longest chain seen in the field has four
 DERIVED_MAX: Final = 1024  # derived keys remembered: all issuers, and the cards of the last minutes
 TERMINAL_SIZE: Final = 6
 
 KeyId = tuple[str, int, int]
-Derive = Callable[[KeyId, tuple[bytes, ...]], KeyBytes]
 
 
 def card_factors(issuer: bytes, pan: str) -> tuple[bytes, bytes]:
@@ -52,7 +54,7 @@ def checked(factors: Sequence[bytes]) -> tuple[bytes, ...]:
 def derivation(
     root: Callable[[KeyId], tuple[Suite, KeyBytes]],
     branches: Mapping[tuple[KeyId, tuple[bytes, ...]], KeyBytes] = MappingProxyType({}),
-) -> Derive:
+) -> _lru_cache_wrapper[KeyBytes]:
     """A function from key id and factors to the derived key, remembering the last `DERIVED_MAX`.
 
     `branches` are derived keys that are known already; a security module has these and no root.

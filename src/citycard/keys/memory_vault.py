@@ -173,7 +173,7 @@ class MemoryVault:
         if not others and name != KeyName.TRANSPORT:
             raise port.KEY_DESTROYED(name=name, version=version, suite=info.suite_name)
         self._replace({one: held for one, held in self._held.items() if one != key_id})
-        self._derive = derivation(self._root, self._branches)  # what was derived of it goes too
+        self._derive.cache_clear()  # what was derived of it goes too
         return info
 
     def _replace(self, held: Keys) -> None:
@@ -186,7 +186,7 @@ class MemoryVault:
         """See `Vault`."""
         return [self._held[key_id].info for key_id in sorted(self._held)]
 
-    def notices(self) -> list[str]:
+    def notices(self) -> list[Problem]:
         """See `Vault`."""
         return []
 

@@ -299,11 +299,11 @@ class Token:
         raise _problem(fault, self.label)
 
 
-def open_token(module: str, label: str, pin: str) -> Token:
+def open_token(module: str, label: str, pin: KeyBytes) -> Token:
     """Load the module, find the token, log in, and check that it can do what the vault needs."""
-    secret = KeyBytes(pin.encode("utf-8", "surrogateescape"))
-    del pin
     p = _pykcs11()
+    if not pin:
+        raise TOKEN_PIN(token=label)
     lib = _loaded(module)
     try:
         slots = {
@@ -317,7 +317,7 @@ def open_token(module: str, label: str, pin: str) -> Token:
         if missing:
             raise TOKEN_MECHANISM(token=label, missing=", ".join(missing))
         session = lib.openSession(slots[label], p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
-        fault = _login(session, secret)
+        fault = _login(session, pin)
     except p.PyKCS11Error as error:
         fault = error.value
     if fault:

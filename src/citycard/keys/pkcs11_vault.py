@@ -16,14 +16,14 @@ The token alone is enough: name, version, suite, dates and check value stand in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from citycard.core.crypto import FACTOR_SIZE, SUITES, TRIPLE_DES, Suite, pad80, xor
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 from citycard.keys import vault as port
 from citycard.keys.chain import Chain, folded, tac_chain
 from citycard.keys.hierarchy import DERIVED_MAX, KeyId, checked
@@ -58,6 +58,9 @@ from citycard.keys.secret import KeyBytes
 from citycard.keys.tac_checker import Encipher, make_checker
 from citycard.keys.vault import KeyInfo, KeyName, KeyRef, SuiteChoice, TacChecker, Usage
 from citycard.keys.wrapping import write_key
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 TacMode = Literal["bulk", "sealed"]
 
@@ -130,7 +133,7 @@ class Pkcs11Vault(MemoryVault):
         self._roots = roots
         self._storage_key = storage
         self._tac_mode: TacMode = tac_mode
-        self._node: Callable[[KeyId, tuple[bytes, ...]], Node] = self._nodes()
+        self._node = self._nodes()
 
     @classmethod
     def open(
@@ -146,8 +149,9 @@ class Pkcs11Vault(MemoryVault):
 
         TOKEN_LIBRARY, _MODULE, _MISSING, _PIN, _PIN_LOCKED, _MECHANISM, _ALTERED, _REMOVED, _FAULT.
         """
-        token = open_token(module, label, pin)
+        secret = KeyBytes(pin.encode("utf-8", "surrogateescape"))
         del pin
+        token = open_token(module, label, secret)
         found = {one.label: one for one in token.objects()}
         storage = (
             TokenKey(token, found[STORAGE].handle, lasting=True)
@@ -171,12 +175,12 @@ class Pkcs11Vault(MemoryVault):
         """End the session with the token."""
         self._token.close()
 
-    def notices(self) -> list[str]:
+    def notices(self) -> list[Problem]:
         """See `Vault`."""
         said = [TOKEN_CARD_KEYS(mode=self._tac_mode)]
         if any(suite != TRIPLE_DES.id for _, _, suite in self._held):
             said.append(TOKEN_SM4(token=self._token.label))
-        return [one.code for one in said]
+        return said
 
     def generate(
         self,
@@ -241,7 +245,7 @@ class Pkcs11Vault(MemoryVault):
             for label in (label_of(key_id), label_of(key_id, LEFT), label_of(key_id, FOLD)):
                 self._token.remove(label)
             self._roots.pop(key_id, None)
-            self._node = self._nodes()
+            self._node.cache_clear()
         for key_id, one in held.items():
             if key_id in before and before[key_id].info == one.info:
                 continue
@@ -407,7 +411,9 @@ class Pkcs11Vault(MemoryVault):
     def _at(self, key_id: KeyId, factors: tuple[bytes, ...]) -> Root | Node:
         return self._node(key_id, factors) if factors else self._roots[key_id]
 
-    def _nodes(self) -> Callable[[KeyId, tuple[bytes, ...]], Node]:
+    def _nodes(self) -> _lru_cache_wrapper[Node]:
+        """Derived keys by id and factors, the last `DERIVED_MAX` of them."""
+
         @lru_cache(maxsize=DERIVED_MAX)
         def node(key_id: KeyId, factors: tuple[bytes, ...]) -> Node:
             parent = node(key_id, factors[:-1]).key if len(factors) > 1 else self._roots[key_id].key

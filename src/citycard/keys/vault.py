@@ -19,7 +19,7 @@ from enum import Enum, StrEnum
 from typing import Final, NamedTuple, Protocol
 
 from citycard.core.crypto import SUITES, Suite
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 
 VERSION_MAX: Final = 0xFF  # one byte in the card's answer
 
@@ -263,8 +263,8 @@ class Vault(Protocol):
         """What is there, ordered by name, version and suite."""
         ...
 
-    def notices(self) -> list[str]:
-        """Codes of what this vault does outside the hardware it stands for; empty when nothing is."""
+    def notices(self) -> list[Problem]:
+        """What this vault does outside the hardware it stands for, to be said at start-up; or nothing."""
         ...
 
     def current(self, name: str, at: datetime, *, suite: int | None = None) -> KeyInfo:
