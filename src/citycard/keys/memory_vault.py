@@ -207,7 +207,8 @@ class MemoryVault:
         wanted = {port.key_name(name).value for name in names}
         held = {key_id: held for key_id, held in self._held.items() if key_id[0] in wanted}
         lent = {place: key for place, key in self._branches.items() if place[0][0] in wanted}
-        return MemoryVault(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
+        kind = LentVault if lent else MemoryVault
+        return kind(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
 
     def lend(self, branches: Iterable[Branch]) -> MemoryVault:
         """See `Vault`."""
@@ -219,7 +220,7 @@ class MemoryVault:
             key_id = self._key_id(branch.name, branch.version, branch.suite)
             held[key_id] = Held(self._held[key_id].info, KeyBytes())
             lent[key_id, checked(branch.factors)] = self._branch(key_id, checked(branch.factors))
-        return MemoryVault(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
+        return LentVault(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
 
     def _branch(self, key_id: KeyId, factors: tuple[bytes, ...]) -> KeyBytes:
         return self._derive(key_id, factors)
@@ -278,7 +279,7 @@ class MemoryVault:
         cipher, key = self._key(name, version, factors, suite, Usage.MESSAGE)
         if size not in SIZES:
             raise ValueError(f"a message MAC has 4 or 8 bytes, not {size}")
-        return cipher.message_mac(key, message, checked_iv(cipher, challenge), size)
+        return cipher.message_mac(key, message, _iv(cipher, challenge), size)
 
     def wrap_card_key(
         self,
@@ -296,7 +297,7 @@ class MemoryVault:
         key = self._card_key(name, version, factors, suite)
         wrap = KeyRef(*under)
         cipher, wrapping = self._key(wrap.name, wrap.version, wrap.factors, wrap.suite, Usage.WRAP)
-        return wrap_key(cipher, wrapping, record_head, key, header, checked_iv(cipher, challenge))
+        return wrap_key(cipher, wrapping, record_head, key, header, _iv(cipher, challenge))
 
     def _card_key(self, name: str, version: int, factors: Sequence[bytes], suite: int | None) -> KeyBytes:
         """A key for a new card: a derived one, in force today."""
@@ -313,20 +314,15 @@ class MemoryVault:
     ) -> bytes:
         """See `Vault`."""
         cipher, key = self._key(name, version, factors, suite, Usage.AUTHENTICATE)
-        return cipher.encrypt(key, checked_iv(cipher, challenge).ljust(cipher.block, b"\x00"))
+        return cipher.encrypt(key, _iv(cipher, challenge).ljust(cipher.block, b"\x00"))
 
     def tac_checker(self, name: str = KeyName.TAC) -> TacChecker:
         """See `Vault`."""
-        permit(name, Usage.TAC)
+        _permit(name, Usage.TAC)
 
         def issuer_key(version: int, suite: int, issuer: bytes) -> KeyBytes | None:
             key_id = (str(name), version, suite)
-            if key_id not in self._held:
-                return None
-            try:
-                return self._derive(key_id, (issuer,))
-            except Problem:  # a SAM that was not lent this issuer
-                return None
+            return self._derive(key_id, (issuer,)) if key_id in self._held else None
 
         keys: TacKeys = issuer_key
         return make_checker(keys)
@@ -355,9 +351,17 @@ class MemoryVault:
     def _key(
         self, name: str, version: int, factors: Sequence[bytes], suite: int | None, usage: Usage
     ) -> tuple[Suite, KeyBytes]:
-        permit(name, usage)
+        _permit(name, usage)
         key_id = self._key_id(name, version, suite)
         return SUITES[key_id[2]], self._derive(key_id, checked(factors))
+
+
+class LentVault(MemoryVault):
+    """The keys of a security module: branches of the tree, no root, none of clearing's fast path."""
+
+    def tac_checker(self, name: str = KeyName.TAC) -> TacChecker:
+        """VAULT_SEALED: a module answers for the cards in front of it."""
+        raise port.VAULT_SEALED()
 
 
 def refuse_transport(name: str) -> None:
@@ -371,13 +375,13 @@ def is_weak(key: bytes) -> bool:
     return bytes(byte & 0xFE for byte in key[:8]) == bytes(byte & 0xFE for byte in key[8:])
 
 
-def permit(name: str, usage: Usage) -> None:
+def _permit(name: str, usage: Usage) -> None:
     """KEY_USAGE for what a key of that name is not for."""
     if usage not in port.USAGES[port.key_name(name)]:
         raise port.KEY_USAGE(name=name, usage=usage.value)
 
 
-def checked_iv(cipher: Suite, challenge: bytes) -> bytes:
+def _iv(cipher: Suite, challenge: bytes) -> bytes:
     """The challenge of a card; `ValueError` for a size that none has."""
     if not 4 <= len(challenge) <= cipher.block:
         raise ValueError(f"a challenge for {cipher.name} has 4 to {cipher.block} bytes, not {len(challenge)}")

@@ -27,17 +27,9 @@ from citycard.core.problem import Problem, declare
 from citycard.keys import vault as port
 from citycard.keys.chain import Chain, folded, tac_chain
 from citycard.keys.hierarchy import DERIVED_MAX, KeyId, checked
-from citycard.keys.memory_vault import (
-    SIZES,
-    Clock,
-    Held,
-    Keys,
-    MemoryVault,
-    PurseSession,
-    checked_iv,
-    permit,
-    refuse_transport,
-)  # fmt: skip
+from citycard.keys.memory_vault import SIZES, Clock, Held, Keys, MemoryVault, PurseSession, refuse_transport
+from citycard.keys.memory_vault import _iv as checked_iv
+from citycard.keys.memory_vault import _permit as permit
 from citycard.keys.pkcs11_objects import (
     FOLD,
     FORMAT,
@@ -53,9 +45,9 @@ from citycard.keys.pkcs11_objects import (
     opened,
     root_of,
 )  # fmt: skip
+from citycard.keys.pkcs11_tac import Encipher, token_checker
 from citycard.keys.pkcs11_token import Token, TokenKey, open_token
 from citycard.keys.secret import KeyBytes
-from citycard.keys.tac_checker import Encipher, make_checker
 from citycard.keys.vault import KeyInfo, KeyName, KeyRef, SuiteChoice, TacChecker, Usage
 from citycard.keys.wrapping import write_key
 
@@ -378,16 +370,17 @@ class Pkcs11Vault(MemoryVault):
         """See `Vault`. The cards of an issuer are diversified in the token, thousands in one call."""
         permit(name, Usage.TAC)
 
-        def issuer_key(version: int, suite: int, issuer: bytes) -> KeyBytes | Encipher | None:
+        def encipher(version: int, suite: int, issuer: bytes) -> Encipher | None:
             key_id = (str(name), version, suite)
             if key_id not in self._held:
                 return None
             if key_id not in self._roots:
-                return self._derive(key_id, (issuer,))
+                key = self._derive(key_id, (issuer,))
+                return lambda blocks: KeyBytes(SUITES[suite].encrypt(key, blocks))
             node = self._node(key_id, (issuer,))
             return lambda blocks: self._token.ecb(node.key, blocks)
 
-        return make_checker(issuer_key, self._sealed_chain if self._tac_mode == "sealed" else tac_chain)
+        return token_checker(encipher, self._sealed_chain if self._tac_mode == "sealed" else tac_chain)
 
     def _key(
         self, name: str, version: int, factors: Sequence[bytes], suite: int | None, usage: Usage

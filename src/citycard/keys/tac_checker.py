@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from citycard.core.crypto import FACTOR_SIZE, KEY_SIZE, SUITES, Suite, same
+from citycard.core.crypto import FACTOR_SIZE, KEY_SIZE, SUITES, same
 from citycard.core.purse import load_tac, purchase_tac
 from citycard.core.record import Kind
 from citycard.keys.chain import Chain, tac_chain
@@ -29,10 +29,8 @@ CARD_KEYS: Final = struct.Struct(f"{KEY_SIZE}s")
 MOMENT_SIZE: Final = 7
 TERMINAL_SIZE: Final = 6
 
-Encipher = Callable[[bytes], bytes]  # whole blocks, ECB: all that a token lends of a key
-TacKeys = Callable[[int, int, bytes], "KeyBytes | Encipher | None"]
+TacKeys = Callable[[int, int, bytes], KeyBytes | None]
 """The TAC key of an issuer by key version, algorithm id and issuer factor, or None."""
-OpenChain = Callable[[Suite, bytes], Chain]
 
 IssuerId = tuple[int, int, bytes]  # key version, algorithm id, issuer factor
 CardId = tuple[int, int, bytes, str]  # the same and the PAN
@@ -43,8 +41,8 @@ def tac_checker(vault: Vault) -> TacChecker:
     return vault.tac_checker()
 
 
-def make_checker(issuer_key: TacKeys, open_chain: OpenChain = tac_chain) -> TacChecker:
-    """The checker over a source of issuer keys; `open_chain` makes a card's chain of its TAC key."""
+def make_checker(issuer_key: TacKeys) -> TacChecker:
+    """The checker over a source of issuer keys."""
     chains: dict[CardId, Chain] = {}
 
     def check(rows: Iterable[TacRow | TacTuple]) -> list[bool]:
@@ -53,22 +51,22 @@ def make_checker(issuer_key: TacKeys, open_chain: OpenChain = tac_chain) -> TacC
         for row in rows:
             batch.append(row)
             if len(batch) == BATCH_ROWS:
-                verdicts += _check_batch(batch, chains, issuer_key, open_chain)
+                verdicts += _check_batch(batch, chains, issuer_key)
                 batch = []
-        return verdicts + _check_batch(batch, chains, issuer_key, open_chain)
+        return verdicts + _check_batch(batch, chains, issuer_key)
 
     return check
 
 
 def _check_batch(
-    rows: list[TacRow | TacTuple], chains: dict[CardId, Chain], issuer_key: TacKeys, open_chain: OpenChain
+    rows: list[TacRow | TacTuple], chains: dict[CardId, Chain], issuer_key: TacKeys
 ) -> list[bool]:
     if len(chains) > CARDS_MAX:
         chains.clear()
     cards = [(row[2], row[3], row[0], row[1]) for row in rows]
     missing = set(cards) - chains.keys()
     if missing:
-        _add_chains(missing, chains, issuer_key, open_chain)
+        _add_chains(missing, chains, issuer_key)
     return [_check_row(row, chains.get(card)) for row, card in zip(rows, cards, strict=True)]
 
 
@@ -88,9 +86,7 @@ def _check_row(row: TacRow | TacTuple, chain: Chain | None) -> bool:
     return same(chain.mac(message), tac)
 
 
-def _add_chains(
-    cards: set[CardId], chains: dict[CardId, Chain], issuer_key: TacKeys, open_chain: OpenChain
-) -> None:
+def _add_chains(cards: set[CardId], chains: dict[CardId, Chain], issuer_key: TacKeys) -> None:
     """Diversify the keys of new cards, one cipher call per issuer, and open a chain for each."""
     by_issuer: defaultdict[IssuerId, list[str]] = defaultdict(list)
     for version, suite, issuer, pan in cards:
@@ -101,11 +97,10 @@ def _add_chains(
         if key is None:
             continue
         cipher = SUITES[number]
-        blocks = _blocks(pans)
-        derived = KeyBytes(key(blocks) if callable(key) else cipher.encrypt(key, blocks))
+        derived = KeyBytes(cipher.encrypt(key, _blocks(pans)))
         card_keys = (KeyBytes(part) for (part,) in CARD_KEYS.iter_unpack(derived))
         for pan, card_key in zip(pans, card_keys, strict=True):
-            chains[version, number, factor, pan] = open_chain(cipher, card_key)
+            chains[version, number, factor, pan] = tac_chain(cipher, card_key)
 
 
 def _blocks(pans: list[str]) -> bytes:
