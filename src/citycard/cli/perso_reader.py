@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blank cards one after another on a PC/SC reader, as a tray of the personalisation line."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from citycard.core.dialogue.exchange import CardGone
+from citycard.core.problem import Problem, declare
+
+if TYPE_CHECKING:
+    from citycard.office.issuing.line import PersoChip
+
+GET_UID: Final = bytes.fromhex("FFCA000000")  # PC/SC part 3: the card's serial, answered by the reader
+LOOK_S: Final = 0.3
+NO_CARD: Final = "CARD_ABSENT"
+
+PERSO_READER = declare(
+    "PERSO_READER",
+    "This citycard has no link to PC/SC readers. Install its extra `pcsc`, or make chips with "
+    "--reader emulated.",
+    "当前安装不支持 PC/SC 读卡器；请安装 pcsc 扩展，或使用 --reader emulated。",
+)
+PERSO_NO_UID = declare(
+    "PERSO_NO_UID",
+    "The card in {reader} tells no serial ({answer}), so the line could not know it again after a stop. "
+    "Use a contactless reader.",
+    "读卡器 {reader} 中的卡片不提供序列号（{answer}），中断后无法识别；请使用非接触读卡器。",
+)
+
+
+class ReaderChip:
+    """The card lying on the reader."""
+
+    def __init__(self, link: Any, uid: str) -> None:
+        self._link, self.uid = link, uid
+
+    def connect(self) -> bytes:
+        """Power it anew."""
+        return bytes(self._link.connect())
+
+    def __call__(self, command: bytes) -> bytes:
+        """One exchange."""
+        return bytes(self._link(command))
+
+
+class ReaderTray:
+    """Asks for the next card and waits for it; ends when none comes in `wait_s` seconds."""
+
+    def __init__(self, reader: str, wait_s: float) -> None:
+        try:
+            pcsc = import_module("citycard.terminal.pcsc")
+        except ImportError:
+            raise PERSO_READER() from None
+        self._link = pcsc.PcscLink(reader)
+        self._wait_s = wait_s
+        self._last = ""
+
+    def __enter__(self) -> ReaderTray:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._link.close()
+
+    def take(self) -> ReaderChip | None:
+        """See `line.Tray`: a card other than the one that was done with last."""
+        typer.echo(f"{self._link.reader}: put the next blank card on / 请放上下一张白卡", err=True)
+        until = time.monotonic() + self._wait_s
+        while time.monotonic() < until:
+            uid = self._uid(until - time.monotonic())
+            if uid and uid != self._last:
+                return ReaderChip(self._link, uid)
+            time.sleep(LOOK_S)
+        return None
+
+    def put(self, chip: PersoChip, good: bool) -> None:
+        """See `line.Tray`."""
+        self._last = chip.uid
+        typer.echo(
+            f"{chip.uid}: {'good / 合格' if good else 'REJECT / 废卡'}; take it away / 请取走", err=True
+        )
+
+    def _uid(self, wait_s: float) -> str:
+        """The serial of the card there; empty when there is none."""
+        try:
+            self._link.wait(wait_s)
+            self._link.connect()
+            answer = bytes(self._link(GET_UID))
+        except CardGone:
+            return ""
+        except Problem as problem:
+            if problem.code == NO_CARD:
+                return ""
+            raise
+        if answer[-2:] != b"\x90\x00" or len(answer) < 6:
+            raise PERSO_NO_UID(reader=self._link.reader, answer=answer.hex().upper())
+        return answer[:-2].hex()
