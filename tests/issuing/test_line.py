@@ -43,11 +43,14 @@ class Box:
         self.made: list[Torn] = []
         self.machine: Torn | None = None
         self.special: dict[int, Callable[[Torn], None]] = {}  # the n-th chip has something wrong
-        self.left = 100
+        self.stock = 100
+
+    def left(self) -> Torn | None:
+        return self.machine
 
     def take(self) -> Torn | None:
-        if self.machine is None and self.left:
-            self.left -= 1
+        if self.machine is None and self.stock:
+            self.stock -= 1
             chip = Torn(
                 blank_card(T_UNION, known_key("transport", self.algorithm), self.random, self.algorithm)
             )
@@ -268,10 +271,10 @@ def test_chips_that_are_not_blank_are_put_aside(issuer: str, home: Path) -> None
 
 def test_a_tray_that_is_empty_ends_the_run_for_now(issuer: str, home: Path) -> None:
     vault, box, order = new_vault(), Box(seeded(3)), ordered()
-    box.left = 1
+    box.stock = 1
     report = run(vault, box, order)
     assert (report.good, report.left, report.complete) == (1, 3, False)
-    box.left = 50
+    box.stock = 50
     assert run(vault, box, order).complete
 
 

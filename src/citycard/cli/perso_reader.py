@@ -66,6 +66,9 @@ class ReaderTray:
     def __exit__(self, *_: object) -> None:
         self._link.close()
 
+    def left(self) -> None:
+        """See `line.Tray`: what lies on the reader is found when it is taken."""
+
     def take(self) -> ReaderChip | None:
         """See `line.Tray`: a card other than the one that was done with last."""
         typer.echo(f"{self._link.reader}: put the next blank card on / 请放上下一张白卡", err=True)

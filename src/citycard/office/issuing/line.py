@@ -53,8 +53,12 @@ class PersoChip(Protocol):
 class Tray(Protocol):
     """Where chips come from and go to."""
 
+    def left(self) -> PersoChip | None:
+        """The chip that a stop left in the machine, if the machine knows."""
+        ...
+
     def take(self) -> PersoChip | None:
-        """The next chip, None when there is none; after a stop, first the one that lay in the machine."""
+        """The next chip, None when there is none."""
         ...
 
     def put(self, chip: PersoChip, good: bool) -> None:
@@ -105,10 +109,21 @@ class Line:
             return report_of(data.head, data.digest, journal.told)
 
     def _settle(self, journal: Journal) -> None:
-        """A run that was stopped after stock had the card and before the journal knew."""
+        """A run that was stopped after stock had the card, or before the chip was taken out."""
         open_ = journal.told.open
         if open_ and stock.entered(open_[0], open_[1].uid):
             journal.step(open_[0], STOCKED, open_[1].uid)
+        self._kept = self._tray.left()
+        if self._kept and self._ended(self._kept, journal):
+            self._kept = None
+
+    def _ended(self, chip: PersoChip, journal: Journal) -> bool:
+        """Whether this chip was made to an end before; then it is taken out of the machine."""
+        done = journal.told.cards.get(journal.told.used.get(chip.uid, ""))
+        if done is None or done.step not in FINAL:
+            return False
+        self._tray.put(chip, good=done.step == STOCKED)
+        return True
 
     def _one(self, entry: PersoEntry, chip: PersoChip, journal: Journal) -> None:
         """Take one number to its end. An open number whose chip is not this one is spoiled, and the chip
@@ -139,11 +154,9 @@ class Line:
             chip, self._kept = self._kept or self._tray.take(), None
             if chip is None:
                 return
-            open_, done = journal.told.open, journal.told.used.get(chip.uid)
-            if done and not (open_ and open_[0] == done):  # the stop was before it was taken out
-                self._tray.put(chip, good=journal.told.cards[done].step == STOCKED)
+            if self._ended(chip, journal):
                 continue
-            why = "" if done else self._unfit(chip)
+            why = "" if chip.uid in journal.told.used else self._unfit(chip)
             if not why:
                 refused = 0
                 yield chip
@@ -181,11 +194,10 @@ class Line:
     def _written(self, entry: PersoEntry, chip: PersoChip, journal: Journal, *, again: bool) -> str:
         """One presentation. A chip presented again may have been finished the time before."""
         chip.connect()
-        if journal.told.cards[entry.pan].step == BEGUN:
-            if not again or self._verified(entry, chip):
-                refused = self._personalised(entry, chip)
-                if refused:
-                    return f"not written: {refused}"
+        if not again or self._verified(entry, chip):
+            refused = self._personalised(entry, chip)
+            if refused:
+                return f"not written: {refused}"
             journal.step(entry.pan, MADE, chip.uid)
             self._checkpoint("made")
             chip.connect()

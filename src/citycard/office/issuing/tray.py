@@ -67,12 +67,14 @@ class EmulatedTray:
         self._profile, self._algorithm = profile, algorithm
         self._transport = transport_key(vault, folder.parent, algorithm, random)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._waiting = sorted(self._folder.glob(f"*.{IN_MACHINE}{SUFFIX}"))
 
-    def take(self) -> EmulatedChip | None:
+    def left(self) -> EmulatedChip | None:
         """See `line.Tray`."""
-        if self._waiting:
-            return EmulatedChip(open_chip(self._vault, self._waiting.pop(), self._random))
+        found = next(iter(self._folder.glob(f"*.{IN_MACHINE}{SUFFIX}")), None)
+        return EmulatedChip(open_chip(self._vault, found, self._random)) if found else None
+
+    def take(self) -> EmulatedChip:
+        """See `line.Tray`."""
         chip = EmulatedChip(blank_card(self._profile, self._transport, self._random, self._algorithm))
         self._save(chip, IN_MACHINE)
         return chip
