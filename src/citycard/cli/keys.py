@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from citycard.cli import options
+from citycard.cli import key_life, options
 from citycard.cli.options import AsJson, Home
 from citycard.core.problem import declare
 
@@ -84,6 +84,9 @@ ListFile = Annotated[
     Path | None, typer.Argument(help="A list kept from `citycard keys list --json`; the vault must agree.")
 ]
 Moment = Annotated[datetime | None, typer.Option(help="First or last moment new cards get the key.")]
+
+
+key_life.register(app)
 
 
 @app.command()

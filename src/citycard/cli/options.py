@@ -105,6 +105,14 @@ def open_vault(home: Path) -> Opened:
     return vault
 
 
+def open_or_create(home: Path) -> Opened:
+    """The vault of a home, a new soft vault where there is none."""
+    from citycard.keys import create_vault, place_of
+
+    place = place_of(home)
+    return open_vault(home) if place.exists else create_vault(place, new_secret(home))
+
+
 def say_notices(vault: Opened) -> None:
     """Say what a vault does outside its hardware."""
     from citycard.cli import language
