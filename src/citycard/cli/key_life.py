@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from citycard.cli import ceremony, dual, options
+from citycard.cli import ceremony, dual, options, sams
 from citycard.cli.ceremony import Pdf, ShareFiles
 from citycard.cli.dual import CustodianNames, Desk, FromStdin
 from citycard.cli.options import AsJson, Home
@@ -86,12 +86,12 @@ def destroy(
 
     dual.confirm_two(home, custodians, Desk(stdin=stdin))
     vault, chosen = options.open_vault(home), suite_named(suite).id
-    cards, sams = _needed(home, name, version, chosen)
-    if (cards or sams) and not force:
-        raise KEYS_IN_USE(name=name, version=version, suite=suite, cards=cards, sams=sams)
+    cards, modules = _needed(home, name, version, chosen)
+    if (cards or modules) and not force:
+        raise KEYS_IN_USE(name=name, version=version, suite=suite, cards=cards, sams=modules)
     info: KeyInfo = vault.destroy(name, version, suite=chosen)
     made = dual.record(
-        home, "destroy", custodians, keys=[info], cards_in_force=cards, modules_in_use=sams, forced=force
+        home, "destroy", custodians, keys=[info], cards_in_force=cards, modules_in_use=modules, forced=force
     )
     ceremony.tell(made, [info], pdf, as_json)
 
@@ -123,6 +123,7 @@ def import_key(
 def register(app: typer.Typer) -> None:
     """Add the commands to `citycard keys`."""
     app.add_typer(ceremony.app, name="ceremony")
+    app.add_typer(sams.app, name="sam")
     app.command()(rollover)
     app.command()(destroy)
     app.command("import")(import_key)

@@ -123,6 +123,7 @@ ALARMS: Final[dict[str, Text]] = {
     "BATCH_MAC": _("A batch was not sealed with the terminal's key"),
     "LOAD_CONFLICT": _("A load that was given up is proven by its card"),
     "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
+    "SAM_STOLEN": _("A batch came from a security module that was reported stolen"),
     "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {
