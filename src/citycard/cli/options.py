@@ -89,11 +89,18 @@ def new_secret(home: Path) -> Ask:
 
 
 def keep_secret(home: Path) -> None:
-    """Ask for what opens the vault now and leave it where the office's own processes look for it."""
-    from citycard.keys import place_of
+    """Ask for what opens the vault now and leave it where the office's own processes look for it.
+
+    A token is opened once to see that it is there, and what it does not do itself is said.
+    """
+    from citycard.keys import Pkcs11Vault, place_of
 
     place = place_of(home)
     os.environ.setdefault("CITYCARD_PIN" if place.in_token else "CITYCARD_PASSPHRASE", secret(place))
+    if place.in_token:
+        vault = open_vault(home)
+        assert isinstance(vault, Pkcs11Vault)
+        vault.close()
 
 
 def open_vault(home: Path) -> Opened:

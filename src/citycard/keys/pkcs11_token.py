@@ -17,6 +17,7 @@ from threading import RLock
 from typing import Any, Final, NoReturn, SupportsIndex
 
 from citycard.core.problem import declare
+from citycard.keys.pkcs11_bulk import encrypter
 from citycard.keys.secret import KeyBytes, refuse_pickle
 
 TOKEN_LIBRARY = declare(
@@ -79,6 +80,7 @@ GONE: Final = (
     "CKR_SESSION_HANDLE_INVALID", "CKR_DEVICE_ERROR", "CKR_CRYPTOKI_NOT_INITIALIZED",
     "CKR_USER_NOT_LOGGED_IN",
 )  # fmt: skip
+BULK_MIN: Final = 512  # bytes; below it a call costs more than its bytes
 AES_SIZE: Final = 32
 NONCE_SIZE: Final = 12
 TAG_BITS: Final = 128
@@ -115,8 +117,9 @@ class TokenKey:
 class Token:
     """An open, logged-in token; made by `open_token`."""
 
-    def __init__(self, lib: Any, session: Any, label: str) -> None:
+    def __init__(self, lib: Any, session: Any, label: str, module: str) -> None:
         self._lib = lib  # unloaded when dropped
+        self._bulk = encrypter(module)
         self._session = session
         self._lock = RLock()
         self.label = label
@@ -170,6 +173,12 @@ class Token:
     def ecb(self, key: TokenKey, data: bytes) -> KeyBytes:
         """Triple DES over whole blocks."""
         p = _pykcs11()
+        if len(data) >= BULK_MIN:
+            with self._lock:
+                cipher = self._bulk(self._session.session.value(), key.handle.value(), p.CKM_DES3_ECB, data)
+            if isinstance(cipher, int):
+                raise _problem(cipher, self.label)
+            return cipher
         with self._calling():
             return KeyBytes(self._session.encrypt(key.handle, data, p.Mechanism(p.CKM_DES3_ECB)))
 
@@ -322,7 +331,7 @@ def open_token(module: str, label: str, pin: KeyBytes) -> Token:
         fault = error.value
     if fault:
         raise _problem(fault, label)
-    return Token(lib, session, label)
+    return Token(lib, session, label, module)
 
 
 def _login(session: Any, pin: KeyBytes) -> int:

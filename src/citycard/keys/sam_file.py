@@ -118,7 +118,8 @@ def open_psam(path: Path, passphrase: str, counter: CounterStore) -> Psam:
     head, vault = read(path, passphrase)
     if head.role != PSAM:
         raise SAM_OTHER(path=path, found=head.role, wanted=PSAM)
-    return Psam(vault, head.terminal, counter, serial=head.serial)
+    newest = max(info.version for info in vault.keys())  # noqa: SIM118
+    return Psam(vault, head.terminal, counter, newest, serial=head.serial)
 
 
 def open_load_sam(path: Path, passphrase: str) -> LoadSam:
