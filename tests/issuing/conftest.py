@@ -13,6 +13,7 @@ from citycard.keys import KeyName, MemoryVault, scheme_ceremony
 from citycard.office import clock
 from tests.keys.cast import known_key, seeded
 from tests.office.conftest import START, StillClock, open_issuer
+from tests.support.softhsm import SoftHsm
 
 
 @pytest.fixture
@@ -27,6 +28,11 @@ def issuer(db: None) -> Iterator[str]:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(settings, "CITYCARD_HOME", tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def hsm(tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    return SoftHsm(tmp_path_factory.mktemp("softhsm"))
 
 
 def new_vault(seed: int = 1) -> MemoryVault:

@@ -14,18 +14,21 @@ from citycard.core.card import T_UNION
 from citycard.core.card.factory import blank_card
 from citycard.core.dialogue import CARD, CardGone, CardView, converse, read_card
 from citycard.core.problem import Problem
-from citycard.keys import MemoryVault, perso_file
+from citycard.keys import CHEAP, MemoryCounter, MemoryVault, Pkcs11Vault, Psam, perso_file, scheme_ceremony
+from citycard.keys.sam_file import open_psam
 from citycard.office.cards import verbs
 from citycard.office.cards.models import Card, Status
 from citycard.office.issuing import data as perso_data
+from citycard.office.issuing import sams
 from citycard.office.issuing.line import Line
 from citycard.office.issuing.orders import Order, place, read_order
 from citycard.office.issuing.report import Report
 from citycard.office.issuing.tray import EmulatedChip, EmulatedTray, open_chip
 from citycard.office.staff.roles import Actor, Role
 from tests.issuing.conftest import new_vault
-from tests.keys.cast import known_key, seeded
-from tests.office.conftest import CLERK, ISSUER
+from tests.keys.cast import MOMENT, known_key, seeded
+from tests.office.conftest import CLERK, ISSUER, START
+from tests.support.softhsm import PIN, SoftHsm
 
 BY = Actor("station", frozenset({Role.ADMINISTRATOR}))
 COUNT = 4
@@ -301,6 +304,34 @@ def test_emulated_chips_stay(issuer: str, home: Path) -> None:
     assert Card.objects.get(pan=view.pan).uid == chip.uid
     with pytest.raises(Problem, match="this vault"):
         open_chip(new_vault(9), files[0])
+
+
+def test_keys_in_a_token(issuer: str, home: Path, hsm: SoftHsm) -> None:
+    """The whole line over a token: data sealed in it, cards keyed from it, modules lent from it."""
+    label = hsm.new_token()
+    vault = Pkcs11Vault.open(hsm.module, label, PIN, clock=lambda: START)
+    scheme_ceremony(vault)
+    vault.import_key("transport", 0, 1, known_key("transport"))
+    box, order = Box(seeded(6)), ordered(count=2)
+    report = run(vault, box, order)
+    assert (report.good, report.complete) == (2, True)
+    assert_all_is_well(box, order, report)
+    again = Pkcs11Vault.open(hsm.module, label, PIN, clock=lambda: START)
+    assert run(again, box, order).runs == 2  # the data opens with the token, not with the process
+    _, path = sams.issue(vault, "psam", "990000000005", BY, "module", cost=CHEAP)
+    psam, pan = open_psam(path, "module", MemoryCounter()), pan_on(box.made[0])
+    purchase = purchase_init(pan)
+    assert psam.process(purchase)[-2:] == b"\x90\x00"
+    direct = Psam(vault, bytes.fromhex("990000000005"), MemoryCounter())
+    assert psam.power_on() == direct.power_on()
+    assert direct.process(purchase) == open_psam(path, "module", MemoryCounter()).process(purchase)
+
+
+def purchase_init(pan: str) -> bytes:
+    """INIT SAM FOR PURCHASE for a card of the issuer: 1 fen."""
+    data = bytes(6) + (1).to_bytes(4, "big") + b"\x06" + MOMENT + b"\x01\x00"
+    data += bytes.fromhex(pan)[2:] + bytes.fromhex(ISSUER)
+    return bytes.fromhex("80700000") + bytes((len(data),)) + data + b"\x08"
 
 
 def test_perso_data_of_others(issuer: str, home: Path) -> None:
