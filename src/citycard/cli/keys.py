@@ -113,8 +113,8 @@ def init(
     if place_of(home).exists:
         raise VAULT_EXISTS(path=place_of(home).title)
     vault = create_vault(place, lambda asked: options.secret(asked, confirm=True))
-    options.say_notices(vault)
     made = scheme_ceremony(vault, [suite_named(suite) for suite in suites])
+    options.say_notices(vault)
     typer.echo(f"Vault {place.title} made with {len(made)} keys. Write the check values down.", err=True)
     _show(made, as_json)
 
