@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from importlib import import_module
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 GET_UID: Final = bytes.fromhex("FFCA000000")  # PC/SC part 3: the card's serial, answered by the reader
 LOOK_S: Final = 0.3
+NAMELESS: Final = "x"  # begins the serial of a card that tells none
 NO_CARD: Final = "CARD_ABSENT"
 
 PERSO_READER = declare(
@@ -24,12 +26,6 @@ PERSO_READER = declare(
     "This citycard has no link to PC/SC readers. Install its extra `pcsc`, or make chips with "
     "--reader emulated.",
     "当前安装不支持 PC/SC 读卡器；请安装 pcsc 扩展，或使用 --reader emulated。",
-)
-PERSO_NO_UID = declare(
-    "PERSO_NO_UID",
-    "The card in {reader} tells no serial ({answer}), so the line could not know it again after a stop. "
-    "Use a contactless reader.",
-    "读卡器 {reader} 中的卡片不提供序列号（{answer}），中断后无法识别；请使用非接触读卡器。",
 )
 
 
@@ -70,12 +66,14 @@ class ReaderTray:
         """See `line.Tray`: what lies on the reader is found when it is taken."""
 
     def take(self) -> ReaderChip | None:
-        """See `line.Tray`: a card other than the one that was done with last."""
+        """See `line.Tray`: the next card, once the one that was done with has left."""
         typer.echo(f"{self._link.reader}: put the next blank card on / 请放上下一张白卡", err=True)
         until = time.monotonic() + self._wait_s
         while time.monotonic() < until:
             uid = self._uid(until - time.monotonic())
-            if uid and uid != self._last:
+            if not uid:
+                self._last = ""  # it has left
+            elif not self._last or (uid != self._last and not uid.startswith(NAMELESS)):
                 return ReaderChip(self._link, uid)
             time.sleep(LOOK_S)
         return None
@@ -88,9 +86,13 @@ class ReaderTray:
         )
 
     def _uid(self, wait_s: float) -> str:
-        """The serial of the card there; empty when there is none."""
+        """The serial of the card there; empty when there is none.
+
+        A contact card tells none and is given one for this presentation: after a stop it is not known
+        again, so its number is spoiled, which is safe.
+        """
         try:
-            self._link.wait(wait_s)
+            self._link.wait(min(wait_s, 1.0))
             self._link.connect()
             answer = bytes(self._link(GET_UID))
         except CardGone:
@@ -99,6 +101,6 @@ class ReaderTray:
             if problem.code == NO_CARD:
                 return ""
             raise
-        if answer[-2:] != b"\x90\x00" or len(answer) < 6:
-            raise PERSO_NO_UID(reader=self._link.reader, answer=answer.hex().upper())
-        return answer[:-2].hex()
+        if answer[-2:] == b"\x90\x00" and len(answer) >= 6:
+            return answer[:-2].hex()
+        return NAMELESS + token_hex(6)
