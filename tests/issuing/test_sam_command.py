@@ -57,29 +57,31 @@ def test_a_module_from_issue_to_theft(tmp_path: Path) -> None:
     made = citycard("init", "--scheme", "city", CITYCARD_HOME=str(home), CITYCARD_PASSPHRASE="correct horse")
     assert made.returncode == 0, made.stderr
     issue = ["keys", "sam", "issue", "--role", "psam", "--terminal", "990000000071", "--stdin", "--json"]
-    issued, again, enrolled, in_use, listed = in_one(
+    issued, again, enrolled, rolled, in_use, forced, listed = in_one(
         home,
         (issue, "a module's passphrase\n"),
         (issue, "a module's passphrase\n"),
         (["keys", "ceremony", "enrol", *PEOPLE], PHRASES),
+        (["keys", "rollover", "--from", "2031-01-01", *PEOPLE, "--json"], PHRASES),
         (["keys", "destroy", "batch", "--version", "1", *PEOPLE], PHRASES),
+        (["keys", "destroy", "batch", "--version", "1", "--force", *PEOPLE, "--json"], PHRASES),
         (["keys", "sam", "list", "--json"], ""),
     )
     sam = json.loads(issued)
     assert Path(sam["file"]).stat().st_mode & 0o777 == 0o600
     assert (again, enrolled, in_use) == ("SAM_TERMINAL", "", "KEYS_IN_USE")
+    assert json.loads(rolled)["facts"]["version"] == 2
+    assert json.loads(forced)["facts"] == {"cards_in_force": 0, "modules_in_use": 1, "forced": True}
     assert json.loads(listed)["sams"][0]["keys"] == ["batch", "maintenance", "purchase"]
-    stolen, reissued, rolled, destroyed, shown, audited = in_one(
+    stolen, reissued, destroyed, shown, unknown = in_one(
         home,
         (["keys", "sam", "hotlist", sam["serial"], "--since", "2026-01-02", "--json"], ""),
         (issue, "a module's passphrase\n"),
-        (["keys", "rollover", "--from", "2031-01-01", *PEOPLE, "--json"], PHRASES),
-        (["keys", "destroy", "batch", "--version", "1", *PEOPLE, "--json"], PHRASES),
+        (["keys", "destroy", "purchase", "--version", "1", *PEOPLE, "--json"], PHRASES),
         (["keys", "ceremony", "show"], ""),
         (["keys", "sam", "hotlist", "00"], ""),
     )
     assert json.loads(stolen)["distrusted_at"] == "2026-01-02T00:00:00"
-    assert (reissued, audited) == ("SAM_TERMINAL", "SAM_UNKNOWN")
-    assert json.loads(rolled)["facts"]["version"] == 2
+    assert (reissued, unknown) == ("SAM_TERMINAL", "SAM_UNKNOWN")
     assert json.loads(destroyed)["facts"]["modules_in_use"] == 0
     assert "密钥销毁" in shown

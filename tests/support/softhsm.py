@@ -15,6 +15,7 @@ MODULES = (
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 )
 REMEDY = "install softhsm2 and PyKCS11 (`scripts/setup` does)"
+NUMBERS = itertools.count(1)  # of tokens of this process, whichever folder of tests made them
 PIN, OFFICER_PIN = "1234", "12345678"  # of tokens that live as long as a test run
 
 
@@ -34,11 +35,10 @@ class SoftHsm:
         self._p = PyKCS11
         self._lib = PyKCS11.PyKCS11Lib()  # held, so that the module stays loaded with this configuration
         self._lib.load(self.module)
-        self._numbers = itertools.count(1)
 
     def new_token(self) -> str:
         """The label of a new, empty token with PIN `PIN`."""
-        label = f"citycard-test-{next(self._numbers)}"
+        label = f"citycard-test-{next(NUMBERS)}"
         free = self._lib.getSlotList(tokenPresent=True)[-1]
         self._lib.initToken(free, OFFICER_PIN, label.ljust(32))
         slot = self.slot(label)

@@ -66,6 +66,14 @@ def load_sam() -> LoadSam:
         return _sam
 
 
+def passphrase() -> str:
+    """The passphrase of this home's key files, from the environment. VAULT_LOCKED."""
+    given = _given("CITYCARD_PASSPHRASE")
+    if not given:
+        raise VAULT_LOCKED(path=Path(settings.CITYCARD_HOME) / FILE_NAME)
+    return given
+
+
 def _open(home: Path) -> Vault:
     place = place_of(home)
     secret = _secret(place)
@@ -76,15 +84,21 @@ def _open(home: Path) -> Vault:
 
 
 def _secret(place: Place) -> str:
-    """What the environment gives, the file first. VAULT_LOCKED, TOKEN_LOCKED."""
-    variable = "CITYCARD_PIN" if place.in_token else "CITYCARD_PASSPHRASE"
-    named = os.environ.get(f"{variable}_FILE")
-    try:
-        given = Path(named).read_text(encoding="utf-8").rstrip("\r\n") if named else os.environ.get(variable)
-    except OSError:
-        given = ""
-    if given:
-        return given
-    if place.in_token:
+    """What opens the vault there. VAULT_LOCKED, TOKEN_LOCKED."""
+    if not place.in_token:
+        return passphrase()
+    pin = _given("CITYCARD_PIN")
+    if not pin:
         raise TOKEN_LOCKED(token=place.title)
-    raise VAULT_LOCKED(path=place.home / FILE_NAME)
+    return pin
+
+
+def _given(variable: str) -> str:
+    """What the environment gives, the file first; empty when it gives none."""
+    named = os.environ.get(f"{variable}_FILE")
+    if not named:
+        return os.environ.get(variable, "")
+    try:
+        return Path(named).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError:
+        return ""
