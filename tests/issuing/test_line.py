@@ -265,11 +265,14 @@ def test_chips_that_are_not_blank_are_put_aside(issuer: str, home: Path) -> None
     assert (report.good, report.chips_refused) == (COUNT, 1)
     assert report.refusals[0][1].startswith("it is card 0310")
     assert earlier.made[0].good is False
-    # A box under another transport key: each chip is rejected with its reason, nothing is written.
+    # A box under another transport key: nothing is written, and no number is lost.
     wrong = Box(seeded(6), algorithm=1)
-    spoiled = run(vault, wrong, ordered("wrong"))
-    assert spoiled.rejected == COUNT
-    assert all("EXTERNAL AUTHENTICATE" in why for _, _, why in spoiled.rejects)
+    with pytest.raises(Problem) as told:
+        run(vault, wrong, ordered("wrong"))
+    assert told.value.code == "PERSO_CHIPS"
+    assert "transport key" in told.value.text()
+    assert Card.objects.filter(ordered__order="wrong", status=Status.MANUFACTURED).count() == COUNT
+    assert run(vault, Box(seeded(7)), ordered("wrong")).good == COUNT
 
 
 def test_a_tray_that_is_empty_ends_the_run_for_now(issuer: str, home: Path) -> None:

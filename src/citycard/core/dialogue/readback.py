@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verification read-back: is a card what personalisation was to make of it?
+"""Before and after personalisation: does a blank open to the transport key, is a card what it was to be?
 
-Every file is read and compared, the purse must be empty, and the card proves with MAC1 of an INIT LOAD that
+A blank is asked before anything is written, so that a wrong box costs no card numbers. After that every file
+is read and compared, the purse must be empty, and the card proves with MAC1 of an INIT LOAD that
 it has its load key; the load is not carried out, so nothing on the card changes. Bytes: card facts 1.1, 1.3.
 """
 
@@ -13,13 +14,25 @@ from typing import Final
 from citycard.core.apdu import Command
 from citycard.core.dialogue.exchange import CARD, Dialogue, Refused, ask
 from citycard.core.dialogue.load import open_load
+from citycard.core.dialogue.personalise import CHALLENGE8
 from citycard.core.dialogue.read import SELECT, read_balance
 
 PROBE_FEN: Final = 1  # of the load that is asked for and never made
 PROBE_TERMINAL: Final = bytes(6)
+CHALLENGE_SIZE: Final = 8
 READ_MAX: Final = 255  # bytes of one READ BINARY
 
 Prove = Callable[[int, bytes, bytes], bool]  # (amount, terminal, answer to INIT LOAD): whether MAC1 fits
+
+
+def opens(authenticate: Callable[[bytes], bytes]) -> Dialogue[str]:
+    """Empty when the selected application opens to the transport key, else what it says."""
+    response = yield from ask(CARD, "GET CHALLENGE", CHALLENGE8)
+    if not response.ok or len(response.data) != CHALLENGE_SIZE:
+        return f"it gives no challenge ({response.sw:04X})"
+    proof = Command(0x00, 0x82, 0x00, 0x00, authenticate(response.data)).encode()
+    response = yield from ask(CARD, "EXTERNAL AUTHENTICATE", proof)
+    return "" if response.ok else f"it does not open to the transport key ({response.sw:04X})"
 
 
 def read_file(sfi: int, size: int) -> Dialogue[bytes]:

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from citycard.core.dialogue.exchange import CARD, CardGone, DialogueError, Refused, converse
 from citycard.core.dialogue.personalise import KeySlot, personalise
 from citycard.core.dialogue.read import identify
-from citycard.core.dialogue.readback import verify
+from citycard.core.dialogue.readback import opens, verify
 from citycard.core.problem import declare
 from citycard.keys.hierarchy import card_factors
 from citycard.keys.load_sam import LoadAsked, LoadSam
@@ -96,7 +96,7 @@ class Line:
         """Make what is left of the order; stops early when the tray is empty. Problems: PERSO_*."""
         with closing(Journal(folder / JOURNAL_NAME, data.digest)) as journal:
             self._settle(journal)
-            chips = self._chips(journal)
+            chips = self._chips(journal, data.head.algorithm)
             for entry in data.entries:
                 state = journal.told.cards.get(entry.pan)
                 if state is not None and state.step in FINAL:
@@ -147,7 +147,7 @@ class Line:
         self._checkpoint("ended")
         self._tray.put(chip, good=not wrong)
 
-    def _chips(self, journal: Journal) -> Iterator[PersoChip]:
+    def _chips(self, journal: Journal, algorithm: int) -> Iterator[PersoChip]:
         """Chips that may be written: blank, or the one that was being written when the run stopped."""
         refused = 0
         while True:
@@ -156,7 +156,7 @@ class Line:
                 return
             if self._ended(chip, journal):
                 continue
-            why = "" if chip.uid in journal.told.used else self._unfit(chip)
+            why = "" if chip.uid in journal.told.used else self._unfit(chip, algorithm)
             if not why:
                 refused = 0
                 yield chip
@@ -167,18 +167,29 @@ class Line:
             if refused == REFUSED_MAX:
                 raise PERSO_CHIPS(count=refused, why=why)
 
-    def _unfit(self, chip: PersoChip) -> str:
-        """Why a chip may not be written, in a few words; empty for a blank one."""
+    def _unfit(self, chip: PersoChip, algorithm: int) -> str:
+        """Why a chip may not be written, in a few words; empty for a blank one under the transport key."""
         try:
             chip.connect()
             view = converse(identify(), {CARD: chip})
+            if isinstance(view, Refused):
+                return f"no card of this profile ({view})"
+            if set(view.pan) != {"0"}:
+                return f"it is card {view.pan}"
+        except DialogueError:
+            pass  # no readable public file: a blank
         except CardGone:
             return "it does not answer"
-        except DialogueError:
-            return ""  # no readable public file: a blank
-        if isinstance(view, Refused):
-            return f"no card of this profile ({view})"
-        return "" if set(view.pan) == {"0"} else f"it is card {view.pan}"
+        transport = self._transport(algorithm)
+        try:
+            return converse(opens(lambda challenge: self._proof(transport, challenge)), {CARD: chip})
+        except CardGone:
+            return "it does not answer"
+        except DialogueError as error:
+            return str(error)
+
+    def _proof(self, key: KeyRef, challenge: bytes) -> bytes:
+        return self._vault.external_authentication(*key[:3], challenge, suite=key.suite)
 
     def _make(self, entry: PersoEntry, chip: PersoChip, journal: Journal, *, again: bool) -> str:
         """Write and verify a card, presenting it again when it was torn away; what is wrong with it."""
@@ -209,18 +220,16 @@ class Line:
     def _personalised(self, entry: PersoEntry, chip: PersoChip) -> str:
         path = self._path(entry)
         control = control_slot(entry.slots)
+        transport = self._transport(control.algorithm)
+        own = KeyRef(control.name, control.version, path, control.algorithm)
 
         def wrap(slot: KeySlot, header: bytes, challenge: bytes) -> tuple[bytes, bytes]:
             return self._vault.wrap_card_key(
-                slot.name, slot.version, path, self._transport(control), slot.head, header, challenge,
-                suite=slot.algorithm,
-            )  # fmt: skip
+                slot.name, slot.version, path, transport, slot.head, header, challenge, suite=slot.algorithm
+            )
 
         def authenticate(name: str, challenge: bytes) -> bytes:
-            ref = self._transport(control)
-            if name != KeyName.TRANSPORT:
-                ref = KeyRef(control.name, control.version, path, control.algorithm)
-            return self._vault.external_authentication(*ref[:3], challenge, suite=ref.suite)
+            return self._proof(transport if name == KeyName.TRANSPORT else own, challenge)
 
         chip.connect()
         try:
@@ -240,8 +249,8 @@ class Line:
         except DialogueError as error:
             return str(error)
 
-    def _transport(self, control: KeySlot) -> KeyRef:
-        return KeyRef(KeyName.TRANSPORT, self._transport_version, (), control.algorithm)
+    def _transport(self, algorithm: int) -> KeyRef:
+        return KeyRef(KeyName.TRANSPORT, self._transport_version, (), algorithm)
 
     @staticmethod
     def _path(entry: PersoEntry) -> tuple[bytes, bytes]:
