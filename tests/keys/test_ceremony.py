@@ -15,6 +15,7 @@ from citycard.cli.keys import app
 from citycard.core.problem import Problem
 from citycard.keys import MemoryCounter, Psam, SoftVault, custodians, envelope, protocol
 from citycard.keys.custodians import read_share
+from citycard.keys.protocol_pdf import marked
 from citycard.keys.shares import combine
 from tests.keys.cast import FACTORS, TERMINAL
 
@@ -232,6 +233,7 @@ def test_protocols_are_chained_and_printed(home: Path) -> None:
     paper = (home.parent / "protocol.pdf").read_bytes()
     assert paper.startswith(b"%PDF")
     assert b"STSong-Light" in paper
+    assert marked("Li Na & 王芳") == 'Li Na &amp; <font name="STSong-Light">王芳</font>'
     good("import", "transport", "--version", 1, "--stdin", typed=("00112233445566778899AABBCCDDEEFF",))
     assert code_of("import", "load", "--version", 9, "--stdin", typed=("xyz",)) == "KEY_TYPED"
     shown = keys("ceremony", "show", 1)

@@ -176,11 +176,11 @@ def show(
         typer.echo(json.dumps(plain(made), ensure_ascii=False))
     else:
         typer.echo(f"{made.number}  {made.at}  {made.title('en')} {made.title('zh')}  {', '.join(made.by)}")
-        for name, value in made.facts.items():
-            typer.echo(f"  {name:20} {value}")
+        for title, value in protocol.told(made):
+            typer.echo(f"  {title}: {value}")
         for row in (*made.components, *made.keys):
             typer.echo("  " + "  ".join(str(value) for value in row.values() if value is not None))
-        typer.echo(f"  {'hash':20} {made.hash}")
+        typer.echo(f"  {made.hash}")
     if pdf is not None:
         dual.print_protocol(made, pdf)
 

@@ -34,6 +34,25 @@ TITLES: Final = {
     "sam": ("Security module issued", "安全模块发行"),
     "sam-state": ("Security module: change of state", "安全模块状态变更"),
 }
+FACTS: Final = {
+    "method": "Method 方法",
+    "needed": "Components needed 所需分量",
+    "secret_check_value": "Check value of the root secret 根密钥校验值",
+    "version": "Key version 密钥版本",
+    "suites": "Suites 算法",
+    "start": "New cards from 新卡启用时间",
+    "source": "Made from 来源",
+    "cards_in_force": "Cards in force 有效卡数",
+    "modules_in_use": "Modules in use 在用安全模块",
+    "forced": "Forced 强制",
+    "custodians": "Custodians 保管员",
+    "serial": "Serial 序列号",
+    "role": "Role 角色",
+    "terminal": "Terminal 终端",
+    "keys_held": "Keys held 密钥数",
+    "state": "State 状态",
+    "reason": "Reason 原因",
+}
 
 PROTOCOL_CHAIN = declare(
     "PROTOCOL_CHAIN",
@@ -66,6 +85,11 @@ class Protocol:
         return TITLES[self.kind][1 if language.startswith("zh") else 0]
 
 
+def told(made: Protocol) -> list[tuple[str, str]]:
+    """The facts of a protocol under their titles, for people."""
+    return [(FACTS[name], str(value)) for name, value in made.facts.items()]
+
+
 def protocol(
     kind: str,
     at: datetime,
@@ -77,6 +101,7 @@ def protocol(
 ) -> Protocol:
     """A protocol that is not in a log yet."""
     assert kind in TITLES
+    assert facts.keys() <= FACTS.keys(), "every fact has a title for people"
     rows = tuple(
         {
             "name": info.name, "version": info.version, "suite": info.suite_name,

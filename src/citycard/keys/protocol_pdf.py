@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from io import BytesIO
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from citycard.keys.protocol import Protocol
+from citycard.keys.protocol import Protocol, told
 
-FONT: Final = "STSong-Light"  # a CID font of every PDF reader: Chinese without a font file
+CHINESE: Final = "STSong-Light"  # a CID font that PDF readers bring: Chinese without a font file
+LATIN: Final = "Helvetica"  # all else, for not every reader's STSong has Latin letters
+RUNS: Final = re.compile(r"[\u2e80-\uffff]+")
 KEY_COLUMNS: Final = (
     ("Key 密钥", "name"), ("Version 版本", "version"), ("Suite 算法", "suite"),
     ("Check value 校验值", "check_value"), ("From 启用", "not_before"), ("Until 停用", "not_after"),
@@ -28,39 +30,53 @@ def pdf(made: Protocol) -> bytes:
     from reportlab.pdfbase.cidfonts import UnicodeCIDFont
     from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
-    pdfmetrics.registerFont(UnicodeCIDFont(FONT))
-    plain = ParagraphStyle("plain", fontName=FONT, fontSize=10, leading=15, wordWrap="CJK")
+    pdfmetrics.registerFont(UnicodeCIDFont(CHINESE))
+    plain = ParagraphStyle("plain", fontName=LATIN, fontSize=10, leading=15, wordWrap="CJK")
     large = ParagraphStyle("large", parent=plain, fontSize=16, leading=24)
-    story: list[Any] = [Paragraph(f"{made.title('en')} {made.title('zh')}", large)]
-    story.append(Paragraph(f"No. 编号 {made.number}    {made.at.replace('T', ' ')}", plain))
-    for name, value in made.facts.items():
-        story.append(Paragraph(escape(f"{name}: {value}"), plain))
+    small = ParagraphStyle("small", parent=plain, fontSize=9, leading=11)
+
+    def lines(*texts: str, style: ParagraphStyle = plain) -> list[Any]:
+        return [Paragraph(marked(text), style) for text in texts]
+
+    story = lines(f"{made.title('en')} {made.title('zh')}", style=large)
+    story += lines(f"No. 编号 {made.number}    {made.at.replace('T', ' ')}")
+    story += lines(*(f"{title}: {value}" for title, value in told(made)))
     for columns, rows in ((SHARE_COLUMNS, made.components), (KEY_COLUMNS, made.keys)):
         if rows:
-            story += [Spacer(1, 10), _table(columns, rows)]
-    story += [Spacer(1, 14), Paragraph(f"Log before 前一记录 {made.previous}", plain)]
-    story.append(Paragraph(f"This protocol 本记录 {made.hash}", plain))
+            cells = [
+                [title for title, _ in columns],
+                *([_cell(row, name) for _, name in columns] for row in rows),
+            ]
+            story += [Spacer(1, 10), _table([[lines(cell, style=small) for cell in row] for row in cells])]
+    story += [
+        Spacer(1, 14),
+        *lines(f"Log before 前一记录 {made.previous}", f"This protocol 本记录 {made.hash}"),
+    ]
     story.append(Spacer(1, 20))
     for name in made.by:
-        story.append(Paragraph(escape(f"{name}: ____________________  date 日期 ____________"), plain))
-        story.append(Spacer(1, 14))
+        story += [*lines(f"{name}: ____________________  date 日期 ____________"), Spacer(1, 14)]
     paper = BytesIO()
     title = f"citycard {made.kind} {made.number}"
     SimpleDocTemplate(paper, pagesize=A4, title=title, author="citycard").build(story)
     return paper.getvalue()
 
 
-def _table(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, Any]]) -> Any:
+def marked(text: str) -> str:
+    """The text as reportlab's markup, its Chinese in a Chinese font."""
+    return RUNS.sub(lambda run: f'<font name="{CHINESE}">{run.group()}</font>', escape(text))
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return "" if row.get(name) is None else str(row[name])
+
+
+def _table(cells: list[list[Any]]) -> Any:
     from reportlab.lib import colors
     from reportlab.platypus import Table
 
-    cells = [[title for title, _ in columns]]
-    cells += [
-        [str(row.get(name) if row.get(name) is not None else "") for _, name in columns] for row in rows
-    ]
     style = [
-        ("FONT", (0, 0), (-1, -1), FONT, 9),
         ("GRID", (0, 0), (-1, -1), 0.5, colors.grey),
         ("BACKGROUND", (0, 0), (-1, 0), colors.whitesmoke),
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
     ]
     return Table(cells, style=style, hAlign="LEFT", repeatRows=1)
