@@ -14,7 +14,7 @@ MODULES = (
     "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 )
-REMEDY = "install softhsm2 and PyKCS11 (`scripts/setup` does)"
+REMEDY = "`scripts/system` installs softhsm2, and PyKCS11 is the extra `hsm`"
 NUMBERS = itertools.count(1)  # of tokens of this process, whichever folder of tests made them
 PIN, OFFICER_PIN = "1234", "12345678"  # of tokens that live as long as a test run
 

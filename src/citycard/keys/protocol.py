@@ -87,7 +87,7 @@ class Protocol:
 
 def told(made: Protocol) -> list[tuple[str, str]]:
     """The facts of a protocol under their titles, for people."""
-    return [(FACTS[name], str(value)) for name, value in made.facts.items()]
+    return [(FACTS.get(name, name), str(value)) for name, value in made.facts.items()]
 
 
 def protocol(
