@@ -111,6 +111,7 @@ class World:
     contracts: list[Row] = field(default_factory=lambda: [contract()])
     lines: dict[int, str] = field(default_factory=lambda: {1: METRO, 2: EAST, 100: BUS})
     hotlist: list[Row] = field(default_factory=list)
+    sams: list[Row] = field(default_factory=list)
     tariffs: list[Row] = field(default_factory=list)
     names: dict[str, tuple[str, str, str]] = field(default_factory=lambda: dict(NAMES))
     terminals: dict[str, tuple[str, int]] = field(default_factory=lambda: dict(TERMINALS))
@@ -202,6 +203,7 @@ class World:
                 for purse in self.cards.values()
             ],
             "hotlist": self.hotlist,
+            "sams": self.sams,
             "lines": [
                 {"line": n, "operator": who, "name_en": f"Line {n}", "name_zh": f"{n}号线"}
                 for n, who in self.lines.items()

@@ -112,7 +112,7 @@ def test_a_forged_digest_does_not_help(path: Path, data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("at", "value", "code"),
     [
-        (8, struct.pack(">H", 2), "VAULT_VERSION"),
+        (8, struct.pack(">H", 3), "VAULT_VERSION"),
         (8, struct.pack(">H", 0), "VAULT_DAMAGED"),
         (10, b"\x02", "VAULT_DAMAGED"),
         (11, b"\xff", "VAULT_DAMAGED"),

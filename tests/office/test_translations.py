@@ -14,7 +14,10 @@ from citycard import office
 
 OFFICE = Path(office.__file__).parent
 CATALOGUE = OFFICE / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
-ROOMS = ("audit", "staff", "participants", "holders", "cards", "ledger", "intake", "settlement", "taplab")
+ROOMS = (
+    *("audit", "staff", "participants", "holders", "cards", "ledger", "intake", "issuing", "settlement"),
+    *("taplab",),
+)
 MARKS = {"_", "gettext", "gettext_lazy"}
 
 

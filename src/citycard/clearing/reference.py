@@ -21,6 +21,7 @@ from citycard.core.tables import (
     HOTLIST,
     LINES,
     PARTICIPANTS,
+    SAMS,
     TARIFFS,
     TERMINALS,
     Row,
@@ -36,7 +37,7 @@ ARROW_TYPES: Final = {
     "flag": pa.int64(),
 }
 ROLE_SCHEME: Final = "scheme"
-OPTIONAL: Final = frozenset({TARIFFS.name})  # without it fares stay with the acquirer
+OPTIONAL: Final = frozenset({TARIFFS.name, SAMS.name})  # fares stay with the acquirer; no module was stolen
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -51,6 +52,7 @@ class Reference:
     terminals: pa.Table
     cards: pa.Table
     hotlist: pa.Table
+    sams: pa.Table
     participants: list[Row]
     contracts: list[Row]
     operators: dict[int, str]  # who runs a line
@@ -70,6 +72,7 @@ def read_reference(folder: Path, day: date) -> Reference:
         terminals=_arrow(folder, TERMINALS, day),
         cards=_arrow(folder, CARDS, day),
         hotlist=_arrow(folder, HOTLIST, day),
+        sams=_arrow(folder, SAMS, day),
         participants=rows["participants"],
         contracts=rows["contracts"],
         operators={row["line"]: row["operator"] for row in rows["lines"]},
@@ -148,10 +151,11 @@ def _rows(folder: Path, table: Table, day: date) -> list[Row]:
 
 def _arrow(folder: Path, table: Table, day: date) -> pa.Table:
     """A table of perhaps millions of rows, read by Arrow; a fault is found again row by row, to name it."""
-    path = folder / f"{table.name}.csv"
+    path, schema = folder / f"{table.name}.csv", arrow_schema(table)
     if not path.exists():
+        if table.name in OPTIONAL:
+            return schema.empty_table()
         raise INPUT_MISSING(path=path, date=day)
-    schema = arrow_schema(table)
     try:
         with path.open("rb") as file:
             if file.readline().decode().strip() != f"# {table.name} v{table.version}":

@@ -194,6 +194,7 @@ class _Run:
         self.engine.give(s.TERMINALS, self.reference.terminals)
         self.engine.give(s.CARDS, self.reference.cards)
         self.engine.give(s.HOTLIST, self.reference.hotlist)
+        self.engine.give(s.SAMS, self.reference.sams)
         before = [day for day in self.lake.finished() if day < self.day]
         for source, name in CARRIED:
             self.engine.give_parquet(source, self.lake.checked(before[-1], name) if before else [])

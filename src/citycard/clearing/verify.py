@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks a record must pass by itself: delivered once, known parties, TAC, amounts, date, hotlist.
+"""The checks a record must pass by itself: delivered once, known parties, TAC, amounts, date, hotlists.
 
 Reasons are those of `core.refusal.Reason` and follow its order: the first that applies is told. What
 depends on a card's other records (counters, balances) is in `chain`.
@@ -22,7 +22,8 @@ ROW_KEY: Final = ("batch_no", "position")  # one delivery of it, in this run
 # With these reasons a record whose TAC verifies still tells what its card did. Those rejected for others
 # may come again, corrected, and must not find their counter taken.
 FINAL: Final = tuple(
-    reason.number for reason in (Reason.OK, Reason.TEST_RECORD, Reason.TOO_LATE, Reason.HOTLISTED)
+    reason.number
+    for reason in (Reason.OK, Reason.TEST_RECORD, Reason.TOO_LATE, Reason.HOTLISTED, Reason.SAM_HOTLISTED)
 )
 
 
@@ -82,6 +83,13 @@ def _hot(taps: Expression, hotlist: Expression) -> Expression:
     return found.select(*ROW_KEY).distinct().mutate(hot=ibis.literal(True))
 
 
+def _distrusted(taps: Expression, sams: Expression) -> Expression:
+    """Records of terminals whose security module was stolen before: made by whoever has it now."""
+    found = taps.select(*ROW_KEY, "terminal", "tapped_at").inner_join(sams, "terminal")
+    found = found.filter(found.tapped_at >= found.distrusted_at)
+    return found.select(*ROW_KEY).distinct().mutate(distrusted=ibis.literal(True))
+
+
 def _joined(
     taps: Expression,
     delivered: Expression,
@@ -91,6 +99,7 @@ def _joined(
     cards: Expression,
     limits: Expression,
     hot: Expression,
+    distrusted: Expression,
 ) -> Expression:
     """Each record beside what is known of its terminal, issuer, card, limits and listing."""
     owners = terminals.select("terminal", owner=terminals.acquirer)
@@ -102,6 +111,7 @@ def _joined(
     found = found.left_join(issued, "pan").select(found, "card_issuer")
     found = found.left_join(limits, "service").select(found, "most_fen")
     found = found.left_join(hot, ROW_KEY).select(found, "hot")
+    found = found.left_join(distrusted, ROW_KEY).select(found, "distrusted")
     return found.cross_join(settings)
 
 
@@ -122,6 +132,7 @@ def _examined(
         (t.repeat != Reason.OK.number, t.repeat),
         (t.owner.isnull(), Reason.UNKNOWN_TERMINAL.number),
         (t.owner != t.acquirer, Reason.ACQUIRER_MISMATCH.number),
+        (t.distrusted.notnull(), Reason.SAM_HOTLISTED.number),
         (t.issuer_known.isnull(), Reason.UNKNOWN_ISSUER.number),
         (~card_known, Reason.UNKNOWN_CARD.number),
         (~t.tac_ok, Reason.TAC_MISMATCH.number),
@@ -162,8 +173,10 @@ LATE: Final = Step("late", _late, s.TAPS, s.LAST_SEQUENCES)
 KNOWN: Final = Step("known", _known, LATE, s.HISTORY, s.POOL)
 DELIVERED: Final = Step("delivered", _delivered, s.TAPS, KNOWN, s.BATCHES)
 HOT: Final = Step("hot", _hot, s.TAPS, s.HOTLIST)
+DISTRUSTED: Final = Step("distrusted", _distrusted, s.TAPS, s.SAMS)
 EXAMINED: Final = Step(
-    "examined", _examined, s.TAPS, DELIVERED, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT
-)
+    "examined", _examined, s.TAPS, DELIVERED, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT,
+    DISTRUSTED,
+)  # fmt: skip
 STANDING: Final = Step("standing", _standing, s.TAPS, DELIVERED, EXAMINED, s.POOL, s.SETTINGS)
-STEPS: Final = (HOT, EXAMINED, STANDING)
+STEPS: Final = (HOT, DISTRUSTED, EXAMINED, STANDING)

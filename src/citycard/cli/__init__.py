@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from citycard import __version__
-from citycard.cli import apportion, bench, card, city, conform, fares, keys, lab, reader, replay
+from citycard.cli import apportion, bench, card, city, conform, fares, keys, lab, perso, reader, replay
 from citycard.core.problem import Problem
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(keys.app, name="keys")
+perso.register(card.app)
 reader.register(card.app)
 app.add_typer(card.app, name="card")
 app.add_typer(replay.app, name="replay")

@@ -61,7 +61,7 @@ def init(
     from citycard.cli import operate
 
     with options.progress_bar() as progress:
-        done = operate.initialise(home, scheme, administrator, options.passphrase, progress)
+        done = operate.initialise(home, scheme, administrator, options.new_secret(home), progress)
     for line in done:
         typer.echo(line)
 
@@ -76,7 +76,7 @@ def serve(
 
     operate.ready(home)
     options.free_port(host, port)
-    os.environ.setdefault("CITYCARD_PASSPHRASE", options.passphrase())
+    options.keep_secret(home)
     typer.echo(f"http://{host}:{port}/  (Ctrl-C ends)", err=True)
     _serve(home, host, port)
 
@@ -95,7 +95,7 @@ def clear(date: BusinessDate, home: Home = options.HOME_DEFAULT, as_json: AsJson
 
     day = options.parse_date(date)
     with options.progress_bar() as progress:
-        found = operate.clear(home, day, options.passphrase, progress)
+        found = operate.clear(home, day, options.secret, progress)
     _tell(found, as_json)
 
 

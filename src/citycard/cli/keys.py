@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from citycard.cli import options
+from citycard.cli import key_life, options
 from citycard.cli.options import AsJson, Home
 from citycard.core.problem import declare
 
 if TYPE_CHECKING:
-    from citycard.keys import KeyInfo, SoftVault
+    from citycard.keys import KeyInfo
 
-app = typer.Typer(help="The vault and its keys. 密钥库与密钥。", no_args_is_help=True)
+app = typer.Typer(
+    help="The vault, its keys, their custodians and security modules. 密钥库、密钥与安全模块。",
+    no_args_is_help=True,
+)
 
 KEYS_CHECK = declare(
     "KEYS_CHECK",
@@ -44,6 +47,12 @@ KEYS_NEW_FILE = declare(
     "The file {file} with the new passphrase cannot be read: {why}.",
     "无法读取新口令文件 {file}：{why}。",
 )
+KEYS_PASSPHRASE_TOKEN = declare(
+    "KEYS_PASSPHRASE_TOKEN",
+    "This home's keys are in a token, which has a PIN and no passphrase. Change the PIN with the token's own "
+    "tool.",
+    "本目录的密钥在令牌中，令牌只有 PIN 没有口令；请用令牌自带工具修改 PIN。",
+)
 SHOWN: Final = "{name:<12} {version:>7}  {suite_name:<5}  {check_value:<11}  {created}  {in_force}"
 
 
@@ -54,6 +63,16 @@ class SuiteName(StrEnum):
     SM4 = "SM4"
 
 
+class TacModeName(StrEnum):
+    """Where clearing computes TACs when the keys are in a token."""
+
+    BULK = "bulk"
+    SEALED = "sealed"
+
+
+Module = Annotated[
+    Path | None, typer.Option("--pkcs11", help="PKCS#11 module of a token (.so) that shall hold the keys.")
+]
 Suites = Annotated[
     list[SuiteName], typer.Option("--suite", help="Cipher suite; give the option twice for both.")
 ]
@@ -67,30 +86,43 @@ ListFile = Annotated[
 Moment = Annotated[datetime | None, typer.Option(help="First or last moment new cards get the key.")]
 
 
+key_life.register(app)
+
+
 @app.command()
 def init(
     home: Home = options.HOME_DEFAULT,
     suites: Suites = [SuiteName.TRIPLE_DES],  # noqa: B006  Typer copies it
+    pkcs11: Module = None,
+    token: Annotated[str, typer.Option(help="Label of the token, with --pkcs11.")] = "citycard",
+    tac: Annotated[
+        TacModeName, typer.Option(help="Where clearing checks TACs, with --pkcs11.")
+    ] = TacModeName.BULK,
     as_json: AsJson = False,
 ) -> None:
-    """Make the vault and hold the key ceremony: every root key of the scheme, version 1."""
+    """Make the vault, in a file or in a PKCS#11 token, and every root key of the scheme, version 1.
+
+    The PIN of a token comes from CITYCARD_PIN, CITYCARD_PIN_FILE or a hidden prompt. Root keys that several
+    custodians are to hold in shares are made by `keys ceremony make` instead.
+    """
     from citycard.core.crypto import suite_named
-    from citycard.keys import FILE_NAME, SoftVault, scheme_ceremony
+    from citycard.keys import Place, create_vault, place_of, scheme_ceremony
     from citycard.keys.vault import VAULT_EXISTS
 
-    path = home / FILE_NAME
-    if path.exists():
-        raise VAULT_EXISTS(path=path)
-    vault = SoftVault.create(path, options.passphrase(confirm=True))
+    place = place_of(home) if pkcs11 is None else Place(home, str(pkcs11.absolute()), token, tac.value)
+    if place_of(home).exists:
+        raise VAULT_EXISTS(path=place_of(home).title)
+    vault = create_vault(place, lambda asked: options.secret(asked, confirm=True))
     made = scheme_ceremony(vault, [suite_named(suite) for suite in suites])
-    typer.echo(f"Vault {path} made with {len(made)} keys. Write the check values down.", err=True)
+    options.say_notices(vault)
+    typer.echo(f"Vault {place.title} made with {len(made)} keys. Write the check values down.", err=True)
     _show(made, as_json)
 
 
 @app.command(name="list")
 def list_keys(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
     """List the keys: name, version, suite, check value, when new cards get it. Never the keys."""
-    _show(_open(home).keys(), as_json)
+    _show(options.open_vault(home).keys(), as_json)
 
 
 @app.command()
@@ -106,7 +138,7 @@ def generate(
     """Generate one root key: a new version, or a new suite."""
     from citycard.core.crypto import suite_named
 
-    info = _open(home).generate(name, suite_named(suite), version, not_before, not_after)
+    info = options.open_vault(home).generate(name, suite_named(suite), version, not_before, not_after)
     _show([info], as_json)
 
 
@@ -122,14 +154,18 @@ def retire(
     """Give a key to no new card from a moment on; the cards that have it are served as before."""
     from citycard.core.crypto import suite_named
 
-    info = _open(home).retire(name, version, not_after, suite=suite_named(suite).id)
+    info = options.open_vault(home).retire(name, version, not_after, suite=suite_named(suite).id)
     _show([info], as_json)
 
 
 @app.command()
 def passphrase(home: Home = options.HOME_DEFAULT, new_file: NewFile = None) -> None:
     """Change the vault's passphrase; the old one comes from the environment or is asked for."""
-    vault = _open(home)
+    from citycard.keys import SoftVault
+
+    vault = options.open_vault(home)
+    if not isinstance(vault, SoftVault):
+        raise KEYS_PASSPHRASE_TOKEN()
     if new_file is not None:
         vault.change_passphrase(_read_passphrase(new_file))
     elif sys.stdin.isatty():
@@ -144,7 +180,7 @@ def passphrase(home: Home = options.HOME_DEFAULT, new_file: NewFile = None) -> N
 @app.command()
 def check(file: ListFile = None, home: Home = options.HOME_DEFAULT) -> None:
     """Check that the vault opens whole and, given a kept list, that every key on it is the same."""
-    infos = _open(home).keys()
+    infos = options.open_vault(home).keys()
     if file is not None:
         kept = _kept(file)
         there = {(info.name, info.version, info.suite_name): info.check_value for info in infos}
@@ -162,16 +198,6 @@ def _read_passphrase(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as problem:
         why = getattr(problem, "strerror", None) or "it is no UTF-8 text"
         raise KEYS_NEW_FILE(file=file, why=why) from None
-
-
-def _open(home: Path) -> SoftVault:
-    from citycard.keys import FILE_NAME, SoftVault
-    from citycard.keys.vault import VAULT_MISSING
-
-    path = home / FILE_NAME
-    if not path.exists():  # said before a passphrase is asked for
-        raise VAULT_MISSING(path=path)
-    return SoftVault.open(path, options.passphrase())
 
 
 def _kept(file: Path) -> dict[tuple[str, int, str], str]:

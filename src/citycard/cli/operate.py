@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 from citycard.cli.options import Progress
 
 if TYPE_CHECKING:
-    from citycard.keys import SoftVault
+    from citycard.keys.place import Ask, Opened
 
 
-def initialise(
-    home: Path, scheme_name: str, administrator: str, ask: Callable[..., str], progress: Progress
-) -> list[str]:
+def initialise(home: Path, scheme_name: str, administrator: str, ask: Ask, progress: Progress) -> list[str]:
     """Vault with ceremony, database, scheme, first console user; what exists is kept. Lines to tell."""
     from citycard.blueprints import load_scheme
-    from citycard.keys import FILE_NAME, SoftVault, scheme_ceremony
+    from citycard.keys import create_vault, open_vault, place_of, scheme_ceremony
     from citycard.office import setup
 
     scheme = load_scheme(scheme_name)
-    path = home / FILE_NAME
+    place = place_of(home)
     told = [f"home            {home.absolute()}"]
-    vault = SoftVault.open(path, ask()) if path.exists() else SoftVault.create(path, ask(confirm=True))
+    vault = open_vault(place, ask) if place.exists else create_vault(place, ask)
     infos = scheme_ceremony(vault)
-    told.append(f"vault           {path.name}: {len(infos)} root keys of version 1")
+    told.append(f"vault           {place.name}: {len(infos)} root keys of version 1")
+    told += [f"  {notice.text()}" for notice in vault.notices()]
     told += [f"  {info.name:14}{info.suite_name:6}check value {info.check_value}" for info in infos]
     setup.setup(home)
     applied = setup.migrate(lambda done, total, step: progress("database", done, total))
@@ -64,7 +62,7 @@ def collect(home: Path) -> dict[str, Any]:
     return waiting(home)
 
 
-def clear(home: Path, day: date, ask: Callable[..., str], progress: Progress) -> dict[str, Any]:
+def clear(home: Path, day: date, ask: Ask, progress: Progress) -> dict[str, Any]:
     """Export the reference tables, run clearing, post its answer."""
     from citycard.clearing import run
 
@@ -99,9 +97,10 @@ def settle(home: Path, day: date) -> dict[str, Any]:
     }
 
 
-def _vault(home: Path, ask: Callable[..., str]) -> SoftVault:
-    from citycard.keys import FILE_NAME, SoftVault
+def _vault(home: Path, ask: Ask) -> Opened:
+    from citycard.keys import open_vault, place_of
 
-    vault = SoftVault.open(home / FILE_NAME, ask())
-    os.environ.pop("CITYCARD_PASSPHRASE", None)  # not handed on to child processes
+    vault = open_vault(place_of(home), ask)
+    for name in ("CITYCARD_PASSPHRASE", "CITYCARD_PIN"):
+        os.environ.pop(name, None)  # not handed on to child processes
     return vault

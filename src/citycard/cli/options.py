@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from citycard.core.problem import declare
+
+if TYPE_CHECKING:
+    from citycard.keys.place import Ask, Opened, Place
 
 HOME_DEFAULT: Final = Path("citydata")
 Home = Annotated[
@@ -27,14 +30,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 
 PASSPHRASE_FILE = declare(
     "PASSPHRASE_FILE",
-    "CITYCARD_PASSPHRASE_FILE names {path}, which cannot be read: {why}.",
-    "CITYCARD_PASSPHRASE_FILE 指向的 {path} 无法读取：{why}。",
+    "{variable} names {path}, which cannot be read: {why}.",
+    "{variable} 指向的 {path} 无法读取：{why}。",
 )
 PASSPHRASE_MISSING = declare(
     "PASSPHRASE_MISSING",
     "The vault needs its passphrase: set CITYCARD_PASSPHRASE or CITYCARD_PASSPHRASE_FILE, "
     "or run in a terminal and type it.",
     "打开密钥库需要口令：请设置 CITYCARD_PASSPHRASE 或 CITYCARD_PASSPHRASE_FILE，或在终端中运行。",
+)
+PIN_MISSING = declare(
+    "PIN_MISSING",
+    "The {token} needs its PIN: set CITYCARD_PIN or CITYCARD_PIN_FILE, or run in a terminal and type it.",
+    "打开 {token} 需要 PIN：请设置 CITYCARD_PIN 或 CITYCARD_PIN_FILE，或在终端中运行。",
 )
 DATE_INVALID = declare(
     "DATE_INVALID",
@@ -52,18 +60,86 @@ Progress = Callable[[str, int, int], None]
 
 def passphrase(*, confirm: bool = False) -> str:
     """The vault's passphrase from the environment, a file, or a hidden prompt."""
-    given = os.environ.get("CITYCARD_PASSPHRASE")
+    given = _given("CITYCARD_PASSPHRASE")
     if given:
         return given
-    file = os.environ.get("CITYCARD_PASSPHRASE_FILE")
-    if file:
-        try:
-            return Path(file).read_text(encoding="utf-8").rstrip("\n")
-        except OSError as problem:
-            raise PASSPHRASE_FILE(path=file, why=problem.strerror) from None
     if not sys.stdin.isatty():
         raise PASSPHRASE_MISSING()
     return str(typer.prompt("Vault passphrase / 密钥库口令", hide_input=True, confirmation_prompt=confirm))
+
+
+def secret(place: Place, *, confirm: bool = False) -> str:
+    """What opens the vault of a home: its passphrase, or the token's PIN."""
+    if not place.in_token:
+        return passphrase(confirm=confirm)
+    given = _given("CITYCARD_PIN")
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise PIN_MISSING(token=place.title)
+    return str(typer.prompt(f"PIN of {place.title} / 令牌 PIN", hide_input=True))
+
+
+def new_secret(home: Path) -> Ask:
+    """Asks for the secret of a home's vault, twice when the vault is still to be made."""
+    from citycard.keys import place_of
+
+    fresh = not place_of(home).exists
+    return lambda place: secret(place, confirm=fresh)
+
+
+def keep_secret(home: Path) -> None:
+    """Ask for what opens the vault now and leave it where the office's own processes look for it.
+
+    A token is opened once to see that it is there, and what it does not do itself is said.
+    """
+    from citycard.keys import Pkcs11Vault, place_of
+
+    place = place_of(home)
+    os.environ.setdefault("CITYCARD_PIN" if place.in_token else "CITYCARD_PASSPHRASE", secret(place))
+    if place.in_token:
+        vault = open_vault(home)
+        assert isinstance(vault, Pkcs11Vault)
+        vault.close()
+
+
+def open_vault(home: Path) -> Opened:
+    """The vault of a home, opened; what it does outside its hardware is said on standard error."""
+    from citycard.keys import place
+
+    vault = place.open_vault(place.place_of(home), secret)
+    say_notices(vault)
+    return vault
+
+
+def open_or_create(home: Path) -> Opened:
+    """The vault of a home, a new soft vault where there is none."""
+    from citycard.keys import create_vault, place_of
+
+    place = place_of(home)
+    return open_vault(home) if place.exists else create_vault(place, new_secret(home))
+
+
+def say_notices(vault: Opened) -> None:
+    """Say what a vault does outside its hardware."""
+    from citycard.cli import language
+
+    for notice in vault.notices():
+        typer.echo(f"citycard: {notice.code}: {notice.text(language())}", err=True)
+
+
+def _given(variable: str) -> str:
+    """What the environment gives, by itself or by the file it names; empty when it gives nothing."""
+    value = os.environ.get(variable)
+    if value:
+        return value
+    file = os.environ.get(f"{variable}_FILE")
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\n")
+    except OSError as problem:
+        raise PASSPHRASE_FILE(variable=f"{variable}_FILE", path=file, why=problem.strerror) from None
 
 
 def parse_date(value: str) -> date:

@@ -65,6 +65,13 @@ PERSO_TRANSPORT = declare(
 def personalise(
     reader: Reader = "",
     image: Image = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="Make a whole order: its file (.json, .csv) or its personalisation data (.ccp)."),
+    ] = None,
+    transport_version: Annotated[
+        int, typer.Option(min=1, max=255, help="With --batch: version of the card maker's key in the vault.")
+    ] = 1,
     home: Home = options.HOME_DEFAULT,
     issuer: Annotated[str, typer.Option(help="Issuer, 16 hex digits.")] = "",
     pan: Annotated[str, typer.Option(help="Card number; with an office: the next one.")] = "",
@@ -81,14 +88,20 @@ def personalise(
     wait: Wait = desk.WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Make one blank card the card of an issuer: files, keys, read-back. 个人化一张卡片。
+    """Make one blank card the card of an issuer, or with --batch all cards of an order. 个人化。
 
-    With an office in --home the card is ordered and registered there. May be repeated after a tear.
+    Files, keys, read-back. With an office in --home a card is ordered and registered there; a batch goes into
+    its stock, to emulated chips unless --reader names one. May be repeated after a tear or a stop.
     """
+    if batch is not None:
+        from citycard.cli import perso
+
+        perso.personalise(batch, reader or perso.EMULATED, transport_version, home, as_json)
+        return
     from citycard.cli import till
     from citycard.terminal.station import personalise_card
 
-    vault = till.open_vault(home, options.passphrase)
+    vault = options.open_vault(home)
     _take_transport(vault, transport_key, factory_key)
     office = till.office_of(home)
     with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:

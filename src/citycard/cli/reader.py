@@ -252,7 +252,7 @@ def _sell(amount: str, home: Path, terminal: str, how: tuple[Any, ...], *, loads
 
     amount_fen = fen_of(amount)
     reader, image, trace, record, wait, as_json = how
-    vault = till.open_vault(home, options.passphrase)
+    vault = options.open_vault(home)
     with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
         view = card.ask(identify())
         here = till.open_till(home, vault, view, terminal)

@@ -20,7 +20,7 @@ from citycard.core.dialogue import CardView
 from citycard.core.problem import Problem, declare
 from citycard.core.purse import BALANCE_MAX
 from citycard.core.refusal import Refusal
-from citycard.keys import FILE_NAME, LoadAsked, LoadSam, Psam, SoftVault, Vault
+from citycard.keys import LoadAsked, LoadSam, Psam, Vault
 from citycard.services import load_config, service_named
 from citycard.terminal import (
     FolderStore,
@@ -65,16 +65,6 @@ class Till:
     host: LoadHost
     deliver: Callable[[], int]  # records delivered
     office: bool
-
-
-def open_vault(home: Path, passphrase: Callable[[], str]) -> SoftVault:
-    """The vault of a home; VAULT_MISSING is said before a passphrase is asked for."""
-    from citycard.keys.vault import VAULT_MISSING
-
-    path = home / FILE_NAME
-    if not path.exists():
-        raise VAULT_MISSING(path=path)
-    return SoftVault.open(path, passphrase())
 
 
 def office_of(home: Path) -> bool:

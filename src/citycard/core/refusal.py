@@ -2,7 +2,8 @@
 """Why a tap was refused at the terminal, or a record suspended or rejected in clearing.
 
 Refusals are values, ordered by precedence: the first that applies is the one told. The code is stable;
-the titles are for people. The numbers never change once released.
+the titles are for people. The numbers never change once released: what is added later stands at the end of
+its enum, and a note says which place it takes among the checks.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Refusal(_Titled):
     OFFICE_UNREACHABLE = (21, "The office cannot be reached", "无法连接后台")
     OFFICE_REFUSED = (22, "The office refused", "后台拒绝")
     NOT_PROVEN = (23, "Card's answer does not prove the debit", "卡片应答无法证明扣款")
+    SAM_HOTLISTED = (24, "Terminal's security module was reported stolen", "终端安全模块已挂失")  # before all
 
 
 class Reason(_Titled):
@@ -76,3 +78,8 @@ class Reason(_Titled):
     BALANCE_MISMATCH = (16, "Balance does not follow from the record before", "余额不连续")
     COUNTER_GAP = (17, "A record of this card before this one is missing", "卡交易计数器不连续")
     NO_CONTRACT = (18, "No contract covers this tap", "没有适用的清分合同")
+    SAM_HOTLISTED = (
+        19,
+        "Terminal's module was stolen before",
+        "终端安全模块此前已挂失",
+    )  # after ACQUIRER_MISMATCH

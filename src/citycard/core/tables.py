@@ -138,6 +138,10 @@ HOTLIST: Final = _table(
     "pan:text", "version:int # list version in which it first stood",
     "reason:text", "listed_at:moment", "delisted_at:moment?",
 )  # fmt: skip
+SAMS: Final = _table(
+    "sams", "terminal",
+    "terminal:text # of a security module that was stolen", "distrusted_at:moment # its taps from then on",
+)  # fmt: skip
 LINES: Final = _table(
     "lines", "line", "line:int", "operator:text # participant who runs it", "name_en:text", "name_zh:text"
 )
@@ -190,5 +194,5 @@ REVENUE: Final = _table(
     "participant:text", "service:int", "counterparty:text # issuer of the cards, or acquirer for an issuer",
     "cause:text", "taps:int", "amount_fen:int",
 )  # fmt: skip
-TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS, TARIFFS)
+TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS, TARIFFS, SAMS)
 FROM_CLEARING: Final = (VERDICTS, POSITIONS, MOVEMENTS, REVENUE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Custody of keys: the vault port and the soft vault, the key tree, PSAM and load SAM, the ceremony."""
+"""Custody of keys: the vault port, soft and token vaults, the key tree, PSAM and load SAM, the ceremony."""
 
 from citycard.keys.batch import batch_mac, check_batch
 from citycard.keys.ceremony import scheme_ceremony
@@ -8,14 +8,27 @@ from citycard.keys.envelope import CHEAP, STRONG, Cost
 from citycard.keys.hierarchy import card_factors, terminal_factor
 from citycard.keys.load_sam import LoadAsked, LoadSam
 from citycard.keys.memory_vault import MemoryVault
+from citycard.keys.pkcs11_vault import Pkcs11Vault
+from citycard.keys.place import Place, create_vault, open_vault, place_of
 from citycard.keys.psam import Psam
 from citycard.keys.soft_vault import FILE_NAME, SoftVault
-from citycard.keys.vault import KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault, tac_checker
+from citycard.keys.vault import (
+    Branch,
+    KeyInfo,
+    KeyName,
+    KeyRef,
+    Session,
+    TacChecker,
+    TacRow,
+    Vault,
+    tac_checker,
+)
 
 __all__ = [
     "CHEAP",
     "FILE_NAME",
     "STRONG",
+    "Branch",
     "Cost",
     "CounterStore",
     "FileCounter",
@@ -26,6 +39,8 @@ __all__ = [
     "LoadSam",
     "MemoryCounter",
     "MemoryVault",
+    "Pkcs11Vault",
+    "Place",
     "Psam",
     "Session",
     "SoftVault",
@@ -35,6 +50,9 @@ __all__ = [
     "batch_mac",
     "card_factors",
     "check_batch",
+    "create_vault",
+    "open_vault",
+    "place_of",
     "scheme_ceremony",
     "tac_checker",
     "terminal_factor",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sealed file of the soft vault: header, enciphered body, digest.
+"""The sealed file of the soft vault, of a SAM and of a custodian's share: header, enciphered body, digest.
 
     magic 8 | version 2 | kdf 1 | lanes 1 | iterations 4 | memory KiB 4 | salt 16 | nonce 12 | verifier 16
     AES-256-GCM of the body, the header as additional data | SHA-256 of all before it
@@ -7,7 +7,7 @@
 Argon2id (RFC 9106) turns the passphrase into a secret; HMAC of it gives the cipher key and the verifier.
 The digest tells an accident before any memory is spent on a cost somebody else wrote; the verifier tells a
 wrong passphrase; the GCM tag tells everything else. Every version ends in that digest and begins with
-magic and version.
+magic and version. The magic says what the body is; version 2 of a vault has its storage key in the body.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from citycard.keys.secret import KeyBytes, refuse_pickle
 from citycard.keys.vault import VAULT_DAMAGED, VAULT_PASSPHRASE, VAULT_VERSION
 
 MAGIC: Final = b"CITYKEYS"
-VERSION: Final = 1
+VERSION: Final = 2
+OLDEST: Final = 1
 ARGON2ID: Final = 1
 HEADER: Final = struct.Struct(">8sHBBII16s12s16s")
 START: Final = struct.Struct(">8sH")
@@ -94,11 +95,11 @@ class Lock:
         refuse_pickle(self)
 
 
-def seal(lock: Lock, body: KeyBytes, nonce: bytes) -> bytes:
+def seal(lock: Lock, body: KeyBytes, nonce: bytes, magic: bytes = MAGIC) -> bytes:
     """The whole file; `nonce` (12 bytes) must be new each time."""
     cost = lock.cost
     header = HEADER.pack(
-        MAGIC,
+        magic,
         VERSION,
         ARGON2ID,
         cost.lanes,
@@ -112,17 +113,22 @@ def seal(lock: Lock, body: KeyBytes, nonce: bytes) -> bytes:
     return sealed + hashlib.sha256(sealed).digest()
 
 
-def unseal(data: bytes, passphrase: KeyBytes, path: Path) -> tuple[Lock, KeyBytes]:
+def version_of(data: bytes) -> int:
+    """The format version that an unsealed file states."""
+    return int(START.unpack_from(data)[1])
+
+
+def unseal(data: bytes, passphrase: KeyBytes, path: Path, magic: bytes = MAGIC) -> tuple[Lock, KeyBytes]:
     """The lock and the body. VAULT_DAMAGED, VAULT_VERSION, VAULT_PASSPHRASE (`path` is for the sentence)."""
     sealed, digest = data[:-DIGEST_SIZE], data[-DIGEST_SIZE:]
-    if len(sealed) < START.size or not sealed.startswith(MAGIC):
+    if len(sealed) < START.size or not sealed.startswith(magic):
         raise VAULT_DAMAGED(path=path, what="it does not begin as one")
     if hashlib.sha256(sealed).digest() != digest:
         raise VAULT_DAMAGED(path=path, what="its digest does not fit")
     _, version = START.unpack_from(sealed)
     if version > VERSION:
         raise VAULT_VERSION(path=path, found=version, known=VERSION)
-    if version < VERSION or len(sealed) < HEADER.size + TAG_SIZE:
+    if version < OLDEST or len(sealed) < HEADER.size + TAG_SIZE:
         raise VAULT_DAMAGED(path=path, what="it ends early")
     _, _, kdf, lanes, iterations, memory, salt, nonce, verifier = HEADER.unpack_from(sealed)
     try:

@@ -8,20 +8,23 @@ is served. Derived keys are kept for a while because the issuer's key is needed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from citycard.core import tunion
-from citycard.core.crypto import FACTOR_SIZE, Suite
+from citycard.core.crypto import FACTOR_SIZE, SUITES, Suite
 from citycard.keys.secret import KeyBytes
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 LEVELS_MAX: Final = 8  # the longest chain seen in the field has four
 DERIVED_MAX: Final = 1024  # derived keys remembered: all issuers, and the cards of the last minutes
 TERMINAL_SIZE: Final = 6
 
 KeyId = tuple[str, int, int]
-Derive = Callable[[KeyId, tuple[bytes, ...]], KeyBytes]
 
 
 def card_factors(issuer: bytes, pan: str) -> tuple[bytes, bytes]:
@@ -48,14 +51,23 @@ def checked(factors: Sequence[bytes]) -> tuple[bytes, ...]:
     return tuple(factors)
 
 
-def derivation(root: Callable[[KeyId], tuple[Suite, KeyBytes]]) -> Derive:
-    """A function from key id and factors to the derived key, remembering the last `DERIVED_MAX`."""
+def derivation(
+    root: Callable[[KeyId], tuple[Suite, KeyBytes]],
+    branches: Mapping[tuple[KeyId, tuple[bytes, ...]], KeyBytes] = MappingProxyType({}),
+) -> _lru_cache_wrapper[KeyBytes]:
+    """A function from key id and factors to the derived key, remembering the last `DERIVED_MAX`.
+
+    `branches` are derived keys that are known already; a security module has these and no root.
+    """
 
     @lru_cache(maxsize=DERIVED_MAX)
     def derive(key_id: KeyId, factors: tuple[bytes, ...]) -> KeyBytes:
-        suite, key = root(key_id)
+        known = branches.get((key_id, factors))
+        if known is not None:
+            return known
         if not factors:
-            return key
+            return root(key_id)[1]
+        suite = SUITES[key_id[2]]
         return KeyBytes(suite.diversify(derive(key_id, factors[:-1]), factors[-1]))
 
     return derive

@@ -4,23 +4,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from citycard.core.crypto import FACTOR_SIZE, KEY_SIZE, SUITES, TRIPLE_DES, Suite
+from citycard.core.problem import Problem
 from citycard.keys import vault as port
 from citycard.keys.chain import Chain, session_chain, tac_chain
 from citycard.keys.hierarchy import KeyId, checked, derivation
 from citycard.keys.secret import KeyBytes, refuse_pickle
-from citycard.keys.vault import KeyInfo, KeyName, KeyRef, SuiteChoice, Usage
+from citycard.keys.vault import Branch, KeyInfo, KeyName, KeyRef, SuiteChoice, Usage
 from citycard.keys.wrapping import wrap_key
 
 if TYPE_CHECKING:
     from citycard.keys.tac import CardBatch, CardKeys, KeyPath, TacVerifier
 
 SIZES: Final = (4, 8)  # MAC sizes in use: on cards, and on batches
+STORAGE_SIZE: Final = 32  # AES-256
+NONCE_SIZE: Final = 12
 DRAWS_MAX: Final = 8  # a source that draws equal halves this often is no source of randomness
 
 Clock = Callable[[], datetime]
@@ -36,6 +42,7 @@ class Held:
 
 
 Keys = Mapping[KeyId, Held]
+Branches = Mapping[tuple[KeyId, tuple[bytes, ...]], KeyBytes]
 
 
 class PurseSession:
@@ -67,13 +74,16 @@ class MemoryVault:
         clock: Clock = datetime.now,
         random: Random = os.urandom,
         held: Keys | None = None,
+        branches: Branches | None = None,
         sealed: bool = False,
     ) -> None:
         self._clock = clock
         self._random = random
         self._held: Keys = dict(held or {})
+        self._branches: Branches = dict(branches or {})
         self._sealed = sealed
-        self._derive = derivation(self._root)
+        self._storage: KeyBytes | None = None
+        self._derive = derivation(self._root, self._branches)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._held)} keys>"
@@ -90,15 +100,23 @@ class MemoryVault:
         not_after: datetime | None = None,
     ) -> KeyInfo:
         """Make a root key; see `Vault`. The transport key is the card maker's and is only imported."""
-        if port.key_name(name) is KeyName.TRANSPORT:
-            raise port.KEY_INVALID(name=name, why="it is the card maker's and is imported")
+        self._new_id(name, suite, version)
+        refuse_transport(name)
         for _ in range(DRAWS_MAX):
             key = KeyBytes(self._random(KEY_SIZE))
             if not is_weak(key):
                 return self._add(name, suite, version, key, not_before, not_after)
         raise port.KEY_INVALID(name=name, why="the source of randomness draws weak keys only")
 
-    def import_key(self, name: str, suite: SuiteChoice, version: int, key: bytes) -> KeyInfo:
+    def import_key(
+        self,
+        name: str,
+        suite: SuiteChoice,
+        version: int,
+        key: bytes,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> KeyInfo:
         """Take in a key made elsewhere; see `Vault`."""
         secret = KeyBytes(key)
         del key
@@ -106,7 +124,7 @@ class MemoryVault:
             raise port.KEY_INVALID(name=name, why=f"it has {len(secret)} bytes and not {KEY_SIZE}")
         if is_weak(secret) and port.key_name(name) is not KeyName.TRANSPORT:
             raise port.KEY_INVALID(name=name, why="its halves are equal, which makes it single DES")
-        return self._add(name, suite, version, secret, None, None)
+        return self._add(name, suite, version, secret, not_before, not_after)
 
     def _add(
         self,
@@ -117,16 +135,29 @@ class MemoryVault:
         not_before: datetime | None,
         not_after: datetime | None,
     ) -> KeyInfo:
+        key_id = self._new_id(name, suite, version)
+        check_value = SUITES[key_id[2]].check_value(key).hex().upper()
+        info = self._info(key_id, check_value, not_before, not_after)
+        self._replace({**self._held, key_id: Held(info, key)})
+        return info
+
+    def _new_id(self, name: str, suite: SuiteChoice, version: int) -> KeyId:
+        """The id of a key that may be added here."""
         key_id = (port.key_name(name).value, version, port.algorithm(suite))
         if not 1 <= version <= port.VERSION_MAX:
             raise port.KEY_INVALID(name=name, why=f"its version is {version}, not 1 to {port.VERSION_MAX}")
         if key_id in self._held:
             raise port.KEY_EXISTS(name=name, version=version, suite=SUITES[key_id[2]].name)
+        if self._sealed:
+            raise port.VAULT_SEALED()
+        return key_id
+
+    def _info(
+        self, key_id: KeyId, check_value: str, not_before: datetime | None, not_after: datetime | None
+    ) -> KeyInfo:
         created = self._clock().replace(microsecond=0)
-        check_value = SUITES[key_id[2]].check_value(key).hex().upper()
-        info = KeyInfo(*key_id, check_value, created, not_before, not_after)
-        self._replace({**self._held, key_id: Held(info, key)})
-        return info
+        limits = (at and at.replace(microsecond=0) for at in (not_before, not_after))
+        return KeyInfo(*key_id, check_value, created, *limits)
 
     def retire(self, name: str, version: int, not_after: datetime, *, suite: int | None = None) -> KeyInfo:
         """See `Vault`."""
@@ -134,6 +165,17 @@ class MemoryVault:
         held = self._held[key_id]
         info = replace(held.info, not_after=not_after.replace(microsecond=0))
         self._replace({**self._held, key_id: Held(info, held.key)})
+        return info
+
+    def destroy(self, name: str, version: int, *, suite: int | None = None) -> KeyInfo:
+        """See `Vault`."""
+        key_id = self._key_id(name, version, suite)
+        info = self._held[key_id].info
+        others = [one for one in self._held if one[0] == name and one[2] == key_id[2] and one != key_id]
+        if not others and name != KeyName.TRANSPORT:
+            raise port.KEY_DESTROYED(name=name, version=version, suite=info.suite_name)
+        self._replace({one: held for one, held in self._held.items() if one != key_id})
+        self._derive.cache_clear()  # what was derived of it goes too
         return info
 
     def _replace(self, held: Keys) -> None:
@@ -145,6 +187,10 @@ class MemoryVault:
     def keys(self) -> list[KeyInfo]:
         """See `Vault`."""
         return [self._held[key_id].info for key_id in sorted(self._held)]
+
+    def notices(self) -> list[Problem]:
+        """See `Vault`."""
+        return []
 
     def current(self, name: str, at: datetime, *, suite: int | None = None) -> KeyInfo:
         """See `Vault`."""
@@ -162,7 +208,46 @@ class MemoryVault:
         """See `Vault`."""
         wanted = {port.key_name(name).value for name in names}
         held = {key_id: held for key_id, held in self._held.items() if key_id[0] in wanted}
-        return MemoryVault(clock=self._clock, random=self._random, held=held, sealed=True)
+        lent = {place: key for place, key in self._branches.items() if place[0][0] in wanted}
+        kind = LentVault if lent else MemoryVault
+        return kind(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
+
+    def lend(self, branches: Iterable[Branch]) -> MemoryVault:
+        """See `Vault`."""
+        held: dict[KeyId, Held] = {}
+        lent: dict[tuple[KeyId, tuple[bytes, ...]], KeyBytes] = {}
+        for branch in branches:
+            if not branch.factors:
+                raise port.KEY_USAGE(name=branch.name, usage="leaving the vault undiversified")
+            key_id = self._key_id(branch.name, branch.version, branch.suite)
+            held[key_id] = Held(self._held[key_id].info, KeyBytes())
+            lent[key_id, checked(branch.factors)] = self._branch(key_id, checked(branch.factors))
+        return LentVault(clock=self._clock, random=self._random, held=held, branches=lent, sealed=True)
+
+    def _branch(self, key_id: KeyId, factors: tuple[bytes, ...]) -> KeyBytes:
+        return self._derive(key_id, factors)
+
+    def protect(self, data: bytes, context: bytes) -> bytes:
+        """See `Vault`. Nonce, then cipher and tag."""
+        if self._sealed:
+            raise port.VAULT_SEALED()
+        if self._storage is None:
+            self._keep_storage(KeyBytes(self._random(STORAGE_SIZE)))
+        assert self._storage is not None
+        nonce = self._random(NONCE_SIZE)
+        return nonce + AESGCM(self._storage).encrypt(nonce, data, context)
+
+    def unprotect(self, blob: bytes, context: bytes) -> bytes:
+        """See `Vault`."""
+        try:
+            if self._storage is None:
+                raise InvalidTag
+            return KeyBytes(AESGCM(self._storage).decrypt(blob[:NONCE_SIZE], blob[NONCE_SIZE:], context))
+        except (InvalidTag, ValueError):
+            raise port.VAULT_FOREIGN(what=context.decode("ascii", "replace")) from None
+
+    def _keep_storage(self, key: KeyBytes) -> None:
+        self._storage = key
 
     def session(
         self, name: str, version: int, factors: Sequence[bytes], variable: bytes, *, suite: int | None = None
@@ -211,15 +296,20 @@ class MemoryVault:
         suite: int | None = None,
     ) -> tuple[bytes, bytes]:
         """See `Vault`."""
+        key = self._card_key(name, version, factors, suite)
+        wrap = KeyRef(*under)
+        cipher, wrapping = self._key(wrap.name, wrap.version, wrap.factors, wrap.suite, Usage.WRAP)
+        return wrap_key(cipher, wrapping, record_head, key, header, _iv(cipher, challenge))
+
+    def _card_key(self, name: str, version: int, factors: Sequence[bytes], suite: int | None) -> KeyBytes:
+        """A key for a new card: a derived one, in force today."""
         if not factors:
             raise port.KEY_USAGE(name=name, usage="leaving the vault undiversified")
         _, key = self._key(name, version, factors, suite, Usage.LOAD_INTO_CARD)
         info, at = self._held[self._key_id(name, version, suite)].info, self._clock()
         if not info.in_force(at):
             raise port.KEY_RETIRED(name=name, version=version, suite=info.suite_name, at=f"{at:%Y-%m-%d}")
-        wrap = KeyRef(*under)
-        cipher, wrapping = self._key(wrap.name, wrap.version, wrap.factors, wrap.suite, Usage.WRAP)
-        return wrap_key(cipher, wrapping, record_head, key, header, _iv(cipher, challenge))
+        return key
 
     def external_authentication(
         self, name: str, version: int, factors: Sequence[bytes], challenge: bytes, *, suite: int | None = None
@@ -248,7 +338,12 @@ class MemoryVault:
         return derive_cards(cards, issuer_key)
 
     def _root(self, key_id: KeyId) -> tuple[Suite, KeyBytes]:
-        return SUITES[key_id[2]], self._held[key_id].key
+        """The root key; a security module was lent branches only, and has none."""
+        held = self._held[key_id]
+        if not held.key:
+            name, version, _ = key_id
+            raise port.KEY_MISSING(name=name, version=version, suite=held.info.suite_name)
+        return SUITES[key_id[2]], held.key
 
     def _key_id(self, name: str, version: int, suite: int | None) -> KeyId:
         if suite is not None:
@@ -271,17 +366,33 @@ class MemoryVault:
         return SUITES[key_id[2]], self._derive(key_id, checked(factors))
 
 
+class LentVault(MemoryVault):
+    """The keys of a security module: branches of the tree, no root, none of clearing's fast path."""
+
+    def card_tac_keys(self, name: str, cards: CardBatch) -> CardKeys:
+        """VAULT_SEALED: a module answers for the cards in front of it."""
+        raise port.VAULT_SEALED()
+
+
+def refuse_transport(name: str) -> None:
+    """The transport key is not ours to make."""
+    if port.key_name(name) is KeyName.TRANSPORT:
+        raise port.KEY_INVALID(name=name, why="it is the card maker's and is imported")
+
+
 def is_weak(key: bytes) -> bool:
     """Whether both halves are the same DES key: that is single DES, and its TAC key is zero."""
     return bytes(byte & 0xFE for byte in key[:8]) == bytes(byte & 0xFE for byte in key[8:])
 
 
 def _permit(name: str, usage: Usage) -> None:
+    """KEY_USAGE for what a key of that name is not for."""
     if usage not in port.USAGES[port.key_name(name)]:
         raise port.KEY_USAGE(name=name, usage=usage.value)
 
 
 def _iv(cipher: Suite, challenge: bytes) -> bytes:
+    """The challenge of a card; `ValueError` for a size that none has."""
     if not 4 <= len(challenge) <= cipher.block:
         raise ValueError(f"a challenge for {cipher.name} has 4 to {cipher.block} bytes, not {len(challenge)}")
     return challenge

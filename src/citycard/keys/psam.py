@@ -77,6 +77,8 @@ class Psam:
         counter: CounterStore,
         key_version: int = 1,
         tries_max: int = TRIES_MAX,
+        *,
+        serial: bytes | None = None,
     ) -> None:
         if len(terminal) != TERMINAL_SIZE:
             raise ValueError(f"a terminal number has {TERMINAL_SIZE} bytes, this has {len(terminal)}")
@@ -89,7 +91,7 @@ class Psam:
         self._wrong: int | None = None  # read from the store when first needed
         self._purchase: Purchase | None = None
         self._delivery: Delivery | None = None
-        serial = bytes(4) + terminal
+        serial = serial or bytes(4) + terminal
         self._files = {
             0x15: serial + bytes((key_version, 0x01)) + bytes(2),  # serial10 version1 type1 FCI2
             0x16: terminal,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soft vault: all keys of a scheme in one enciphered file under a passphrase.
 
-The file is read once when opened; every change writes a new file in its place before it counts, and is
-refused when another program changed the file meanwhile. Form of the file: `envelope`.
+The body is the storage key (a length byte and, once it was needed, 32 bytes) and an entry per key; files of
+version 1 have the entries only. The file is read once when opened; every change writes a new file in its
+place before it counts, and is refused when another program changed the file meanwhile. Form of the file:
+`envelope`.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from citycard.core.calendar import bcd_datetime, from_bcd_datetime
 from citycard.core.crypto import KEY_SIZE, SUITES
 from citycard.keys import vault as port
 from citycard.keys.durable import create_file, replace_file
-from citycard.keys.envelope import NONCE_SIZE, SALT_SIZE, STRONG, Cost, Lock, seal, unseal
+from citycard.keys.envelope import NONCE_SIZE, SALT_SIZE, STRONG, Cost, Lock, seal, unseal, version_of
 from citycard.keys.hierarchy import KeyId
-from citycard.keys.memory_vault import Clock, Held, Keys, MemoryVault, Random
+from citycard.keys.memory_vault import STORAGE_SIZE, Clock, Held, Keys, MemoryVault, Random
 from citycard.keys.secret import KeyBytes
 from citycard.keys.vault import KeyInfo
 
@@ -35,9 +37,18 @@ class SoftVault(MemoryVault):
     """A `Vault` in one file; made by `create` or `open`, never directly."""
 
     def __init__(
-        self, path: Path, lock: Lock, digest: bytes, held: Keys, clock: Clock, random: Random
+        self,
+        path: Path,
+        lock: Lock,
+        digest: bytes,
+        held: Keys,
+        storage: KeyBytes | None,
+        *,
+        clock: Clock,
+        random: Random,
     ) -> None:
         super().__init__(clock=clock, random=random, held=held)
+        self._storage = storage
         self.path = path
         self._lock = lock
         self._digest = digest
@@ -58,14 +69,14 @@ class SoftVault(MemoryVault):
         if path.exists():
             raise port.VAULT_EXISTS(path=path)
         lock = Lock.make(secret, cost, random(SALT_SIZE))
-        data = seal(lock, _pack({}), random(NONCE_SIZE))
+        data = seal(lock, _pack({}, None), random(NONCE_SIZE))
         with _files_of(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 create_file(path, data)
             except FileExistsError:
                 raise port.VAULT_EXISTS(path=path) from None
-        return cls(path, lock, hashlib.sha256(data).digest(), {}, clock, random)
+        return cls(path, lock, hashlib.sha256(data).digest(), {}, None, clock=clock, random=random)
 
     @classmethod
     def open(
@@ -80,7 +91,9 @@ class SoftVault(MemoryVault):
         with _files_of(path):
             data = path.read_bytes()
         lock, body = unseal(data, secret, path)
-        return cls(path, lock, hashlib.sha256(data).digest(), _unpack(body, path), clock, random)
+        storage, entries = _opened(body, version_of(data), path)
+        held = _unpack(entries, path)
+        return cls(path, lock, hashlib.sha256(data).digest(), held, storage, clock=clock, random=random)
 
     def change_passphrase(self, new: str) -> None:
         """Seal the file anew under another passphrase and salt, at the same cost. VAULT_PASSPHRASE_EMPTY."""
@@ -92,8 +105,16 @@ class SoftVault(MemoryVault):
         self._write(held, self._lock)
         super()._replace(held)
 
+    def _keep_storage(self, key: KeyBytes) -> None:
+        before, self._storage = self._storage, key
+        try:
+            self._write(self._held, self._lock)
+        except BaseException:
+            self._storage = before  # nothing may be protected under a key that is not on disk
+            raise
+
     def _write(self, held: Keys, lock: Lock) -> None:
-        data = seal(lock, _pack(held), self._random(NONCE_SIZE))
+        data = seal(lock, _pack(held, self._storage), self._random(NONCE_SIZE))
         with _files_of(self.path), _alone(self.path):
             if hashlib.sha256(self.path.read_bytes()).digest() != self._digest:
                 raise port.VAULT_CHANGED(path=self.path)
@@ -128,8 +149,19 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _pack(held: Keys) -> KeyBytes:
-    return KeyBytes(b"".join(_entry(held[key_id]) for key_id in sorted(held)))
+def _pack(held: Keys, storage: KeyBytes | None) -> KeyBytes:
+    entries = (_entry(held[key_id]) for key_id in sorted(held))
+    return KeyBytes(b"".join((bytes((len(storage or b""),)), storage or b"", *entries)))
+
+
+def _opened(body: KeyBytes, version: int, path: Path) -> tuple[KeyBytes | None, KeyBytes]:
+    """The storage key, if there is one yet, and the entries."""
+    if version == 1:
+        return None, body
+    size = body[0] if body else 0
+    if not body or size not in (0, STORAGE_SIZE) or len(body) < 1 + size:
+        raise port.VAULT_DAMAGED(path=path, what="its storage key is cut")
+    return body[1 : 1 + size] or None, body[1 + size :]
 
 
 def _entry(held: Held) -> bytes:

@@ -20,7 +20,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from citycard.core.crypto import SUITES, Suite
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 
 if TYPE_CHECKING:
     from citycard.keys.tac import CardBatch, CardKeys, TacVerifier
@@ -97,6 +97,18 @@ KEY_RETIRED = declare(
     "The key {name} version {version} ({suite}) is not in force on {at}; new cards need one that is.",
     "密钥 {name} 版本 {version}（{suite}）在 {at} 不在有效期内，新卡须使用有效的密钥。",
 )
+KEY_DESTROYED = declare(
+    "KEY_DESTROYED",
+    "The key {name} version {version} ({suite}) is the last of its name; destroying it would stop the "
+    "scheme. Make the next version first.",
+    "密钥 {name} 版本 {version}（{suite}）是该名称下的最后一个，销毁后系统将无法运行；请先生成下一版本。",
+)
+VAULT_FOREIGN = declare(
+    "VAULT_FOREIGN",
+    "What is to be opened ({what}) was not protected by this vault, or was altered since. Use the vault that "
+    "made it, or make it anew.",
+    "待解密的内容（{what}）不是由本密钥库保护的，或已被改动；请使用原密钥库，或重新生成。",
+)
 KEY_INVALID = declare(
     "KEY_INVALID",
     "The key {name} cannot be taken: {why}.",
@@ -147,6 +159,15 @@ class KeyRef(NamedTuple):
     version: int = 1
     factors: Sequence[bytes] = ()
     suite: int | None = None
+
+
+class Branch(NamedTuple):
+    """A place in the key tree: a key, and the factors that lead down to it."""
+
+    name: str
+    version: int
+    suite: int
+    factors: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +242,15 @@ class Vault(Protocol):
         """Make a root key inside. KEY_EXISTS, VAULT_SEALED."""
         ...
 
-    def import_key(self, name: str, suite: SuiteChoice, version: int, key: bytes) -> KeyInfo:
+    def import_key(
+        self,
+        name: str,
+        suite: SuiteChoice,
+        version: int,
+        key: bytes,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> KeyInfo:
         """Take in a key made elsewhere (16 bytes), such as a card maker's transport key. KEY_EXISTS."""
         ...
 
@@ -229,8 +258,19 @@ class Vault(Protocol):
         """From that moment no new card gets this key; cards that have it are served on."""
         ...
 
+    def destroy(self, name: str, version: int, *, suite: int | None = None) -> KeyInfo:
+        """Forget a key for good; what was told of it. Whether cards still need it, the caller must know.
+
+        KEY_DESTROYED for the last key of its name and suite, unless it is the transport key.
+        """
+        ...
+
     def keys(self) -> list[KeyInfo]:
         """What is there, ordered by name, version and suite."""
+        ...
+
+    def notices(self) -> list[Problem]:
+        """What this vault does outside the hardware it stands for, to be said at start-up; or nothing."""
         ...
 
     def current(self, name: str, at: datetime, *, suite: int | None = None) -> KeyInfo:
@@ -239,6 +279,22 @@ class Vault(Protocol):
 
     def only(self, *names: str) -> Vault:
         """A sealed vault with copies of these keys alone: what a security module of one role is given."""
+        ...
+
+    def lend(self, branches: Iterable[Branch]) -> Vault:
+        """A sealed vault of derived keys, as a security module leaves the house with: below each of these
+        branches it works as this vault does, and anywhere else it has nothing.
+
+        A root key (no factors) is not lent: KEY_USAGE. Branches of unknown keys are KEY_MISSING.
+        """
+        ...
+
+    def protect(self, data: bytes, context: bytes) -> bytes:
+        """Data enciphered and authenticated (AES-GCM) under the vault's own storage key."""
+        ...
+
+    def unprotect(self, blob: bytes, context: bytes) -> bytes:
+        """What `protect` was given; VAULT_FOREIGN for another context, another vault, or an altered bit."""
         ...
 
     def session(

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "citycard.office.holders",
     "citycard.office.cards",
     "citycard.office.ledger",
+    "citycard.office.issuing",
     "citycard.office.intake",
     "citycard.office.settlement",
     "citycard.office.taplab",

@@ -160,6 +160,8 @@ class Terminal:
 
     def _present(self, link: Link, dialogue: Dialogue[TapResult]) -> TapResult:
         self.journal.check_room()
+        if self.config.terminal in self.parameters.distrusted:
+            return TapResult(Outcome.REFUSED, Refusal.SAM_HOTLISTED)
         self._sent = False
         try:
             link.connect()

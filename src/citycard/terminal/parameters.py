@@ -92,6 +92,7 @@ class ParameterSet(BaseModel):
     tariffs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tariff_versions: dict[str, int] = Field(default_factory=dict)
     issuers: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F]{16}$")], ...] = ()
+    distrusted: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F]{12}$")], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ class Parameters:
     """All a terminal decides by.
 
     `tariffs` are the services' configurations by service code, `tariff_versions` their versions; `issuers`
-    the white list, 8 bytes each; `confirmed_at` when the office last said that this is what holds.
+    the white list, 8 bytes each; `confirmed_at` when the office last said that this is what holds;
+    `distrusted` the numbers of security modules that were stolen.
     """
 
     version: int = 0
@@ -109,6 +111,7 @@ class Parameters:
     tariff_versions: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     business: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     confirmed_at: datetime | None = None
+    distrusted: frozenset[bytes] = frozenset()
 
     def tariff_version(self, service: int) -> int:
         """The version a record carries (one byte)."""
@@ -136,6 +139,7 @@ def read_parameters(raw: Any, hotlist: Hotlist, at: datetime | None, only: Itera
         MappingProxyType({int(code): v for code, v in given.tariff_versions.items() if code.isdecimal()}),
         MappingProxyType(given.business),
         at,
+        frozenset(bytes.fromhex(terminal) for terminal in given.distrusted),
     )
 
 

@@ -138,6 +138,7 @@ ALARMS: Final[dict[str, Text]] = {
     "LOAD_CONFLICT": _("A load that was given up is proven by its card"),
     "LOAD_BY_LOG": _("A load that only the card's log still tells of was posted"),
     "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
+    "SAM_STOLEN": _("A batch came from a security module that was reported stolen"),
     "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {

@@ -13,6 +13,7 @@ from citycard.office.intake.models import Alarm
 
 BATCH_CONFLICT: Final = "BATCH_CONFLICT"  # a batch number came again with other content
 BATCH_MAC: Final = "BATCH_MAC"  # a terminal's own token, but not its key
+SAM_STOLEN: Final = "SAM_STOLEN"  # a batch closed after its terminal's security module was reported stolen
 LOAD_CONFLICT: Final = "LOAD_CONFLICT"  # a load given up that the card proves, or proven with other values
 LOAD_BY_LOG: Final = "LOAD_BY_LOG"  # a load posted without a TAC: only the card's log still tells of it
 LOAD_UNKNOWN: Final = "LOAD_UNKNOWN"  # a proven load that this office never gave a MAC for

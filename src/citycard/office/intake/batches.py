@@ -22,6 +22,7 @@ from citycard.keys import KeyName, Vault, check_batch
 from citycard.office import clock, custody
 from citycard.office.intake import alarms, lake
 from citycard.office.intake.models import RawBatch
+from citycard.office.issuing import sams
 from citycard.office.participants.models import Terminal
 
 STORED, KNOWN, CONFLICT = "stored", "known", "conflict"
@@ -75,6 +76,7 @@ def receive(raw: bytes, terminal: Terminal, pending_records: int | None = None) 
         if stored is None:
             _keep(batch, digest, terminal)
             status = STORED
+            _suspect(batch, digest, terminal)
         elif stored[0] == digest:
             status = KNOWN
         else:
@@ -125,6 +127,16 @@ def _check_origin(batch: Batch, terminal: Terminal) -> None:
     if not verify_mac(custody.open_vault(), batch):
         alarms.raise_alarm(alarms.BATCH_MAC, terminal.pk, batch.digest, batch=header["batch"])
         raise BATCH_MAC(batch=header["batch"], terminal=terminal.pk)
+
+
+def _suspect(batch: Batch, digest: str, terminal: Terminal) -> None:
+    """Raise an alarm when a stolen module closed this batch; clearing rejects the records that it made."""
+    at = sams.distrusted().get(terminal.pk)
+    closed_at = batch.header["closed_at"] or clock.now()
+    if at is not None and closed_at >= at:
+        alarms.raise_alarm(
+            alarms.SAM_STOLEN, terminal.pk, digest, batch=batch.header["batch"], since=at.isoformat()
+        )
 
 
 def _keep(batch: Batch, digest: str, terminal: Terminal) -> None:

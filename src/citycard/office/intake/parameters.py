@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What terminals are told: tariffs in force, issuers accepted, the calendar; in versions.
+"""What terminals are told: tariffs in force, issuers accepted, stolen modules, the calendar; in versions.
 
 The content is composed afresh for every question and compared with the newest version sent, so that no
 change of a tariff or participant, made anywhere, can be forgotten.
@@ -18,6 +18,7 @@ from citycard.office import clock
 from citycard.office.cards import hotlist
 from citycard.office.intake import business
 from citycard.office.intake.models import ParameterSet
+from citycard.office.issuing import sams
 from citycard.office.participants.models import Participant, Tariff
 
 
@@ -52,6 +53,7 @@ def compose(today: date) -> dict[str, Any]:
         "tariffs": tariffs,
         "tariff_versions": versions,
         "issuers": [one.id for one in accepted if "issuer" in one.roles],
+        "distrusted": list(sams.distrusted()),
     }
 
 

@@ -21,6 +21,7 @@ from django.db import transaction
 from citycard.core import tables
 from citycard.core.tables import Table
 from citycard.office.cards.models import Card, HotlistEntry
+from citycard.office.issuing import sams
 from citycard.office.participants.models import Contract, Line, Participant, Tariff, Terminal
 
 EXCHANGE: Final = "exchange"
@@ -97,6 +98,9 @@ def _tables() -> dict[Table, Rows]:
             "config": json.dumps(one.config, ensure_ascii=False, sort_keys=True),
         }
         for one in Tariff.objects.order_by("service", "version")
+    )
+    found[tables.SAMS] = (
+        {"terminal": terminal, "distrusted_at": at} for terminal, at in sams.distrusted().items()
     )
     assert set(found) == set(tables.TO_CLEARING)
     return found

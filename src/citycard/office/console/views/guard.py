@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
@@ -13,22 +15,43 @@ from citycard.office.audit.models import AuditEntry
 from citycard.office.console import labels
 from citycard.office.console.access import page, show
 from citycard.office.console.views.pages import cut
+from citycard.office.issuing.models import Sam
 from citycard.office.staff.models import User
 from citycard.office.staff.roles import Actor, roles_named
+
+MODULES_MAX: Final = 500  # shown on the page; `citycard keys sam list` has all
 
 
 @page("keys")
 def keys(request: HttpRequest, by: Actor) -> HttpResponse:
     """Names, versions and check values; a key itself is never shown, not even to its custodian."""
-    problem, rows = "", []
+    problem, rows, notices = "", [], []
+    language = "zh" if labels.chinese() else "en"
     try:
-        now, held = clock.now(), custody.open_vault().keys()
+        now, vault = clock.now(), custody.open_vault()
+        held = vault.keys()
         rows = [
-            {"key": key, "text": labels.KEYS.get(key.name, ""), "in_force": key.in_force(now)} for key in held
+            {
+                "key": key,
+                "text": labels.KEYS.get(key.name, ""),
+                "in_force": key.in_force(now),
+                "later": key.not_before is not None and key.not_before > now,
+            }
+            for key in held
         ]
+        notices = [notice.text(language) for notice in vault.notices()]
     except Problem as found:
-        problem = found.text("zh" if labels.chinese() else "en")
-    return show(request, "keys", {"rows": rows, "problem": problem})
+        problem = found.text(language)
+    modules = [
+        {
+            "sam": sam,
+            "versions": sorted({row[1] for row in sam.keys}),
+            "trusted": sam.state == Sam.State.IN_USE,
+        }
+        for sam in Sam.objects.order_by("-issued_at")[:MODULES_MAX]
+    ]
+    context = {"rows": rows, "problem": problem, "notices": notices, "modules": modules}
+    return show(request, "keys", context)
 
 
 @page("audit")

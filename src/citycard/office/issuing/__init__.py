@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issuing: card orders, the personalisation line, and the register of security modules."""
