@@ -150,7 +150,7 @@ def test_chinese_is_counted_in_bytes_and_never_cut_in_the_middle() -> None:
     assert CHINESE[at : at + 40].decode("gbk").rstrip() == "TAC 验证失败"
     assert len(CHINESE) == len(GOOD)
     cut = CHINESE[: at + 11] + b" " + CHINESE[at + 12 :]  # half of the last character is gone
-    with pytest.raises(Problem, match="line 3|Line 3") as caught:
+    with pytest.raises(Problem, match="Line 3") as caught:
         files.read(name_of(), cut)
     assert caught.value.code == "FILE_COLUMN"
     for text in ("验" * 21, "🚇"):  # 42 bytes; not in GBK

@@ -55,11 +55,16 @@ def load_sam() -> LoadSam:
         return _sam
 
 
+def passphrase() -> str:
+    """The passphrase of this home's key files, from the environment; VAULT_LOCKED when it gives none."""
+    given = _passphrase()
+    if not given:
+        raise VAULT_LOCKED(path=Path(settings.CITYCARD_HOME) / FILE_NAME)
+    return given
+
+
 def _open(path: Path) -> Vault:
-    passphrase = _passphrase()
-    if not passphrase:
-        raise VAULT_LOCKED(path=path)
-    return SoftVault.open(path, passphrase)
+    return SoftVault.open(path, passphrase())
 
 
 def _passphrase() -> str:

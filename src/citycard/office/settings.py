@@ -40,6 +40,8 @@ INSTALLED_APPS = [
     "citycard.office.ledger",
     "citycard.office.intake",
     "citycard.office.settlement",
+    "citycard.office.partners",
+    "citycard.office.disputes",
     "citycard.office.console",
 ]
 MIDDLEWARE = [

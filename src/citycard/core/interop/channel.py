@@ -15,7 +15,6 @@ from typing import Final
 
 ASK_MAX: Final = 50  # files asked for at a time; the rest when these have come
 AHEAD_MAX: Final = 1000  # how far ahead of the last taken one a file may be and still wait
-WHATEVER: Final = "**"  # in an LD row: whichever file has this number
 
 
 class Arrival(Enum):

@@ -39,7 +39,7 @@ BP: Final = Format(
 LD: Final = Format(
     "LD", "Processed files", "已处理文件清单", "own",
     (
-        C("file", 2, "code", "id of the file, or ** for whatever has this number"),
+        C("file", 2, "code", "id of the file; empty: whichever has this number"),
         C("sender_org", 11, "code"),
         C("receiver_org", 11, "code"),
         C("sequence", 6, "number"),
