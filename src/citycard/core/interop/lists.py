@@ -19,8 +19,8 @@ BP: Final = Format(
         C("settled_on", 8, "date"),
         C("member_org", 11, "code", "whose position it is"),
         C("counterparty_org", 11, "code", "with whom; the hub for the net of the date"),
-        C("taps", 10, "number"),
-        C("amount_fen", 18, "number", "what was bought, adjustments taken off"),
+        C("taps", 10, "signed", "cleared, adjusted ones taken off"),
+        C("amount_fen", 18, "signed", "what was bought, adjustments taken off"),
         C("fee_fen", 18, "signed"),
         C("issuer_share_fen", 18, "signed"),
         C("acquirer_share_fen", 18, "signed"),
@@ -28,7 +28,7 @@ BP: Final = Format(
     ),
     examples=(
         (
-            "20260302" + B + A + "0000000001" + f"{180:018d}" + f"+{2:017d}" + f"+{1:017d}" + f"+{0:017d}"
+            "20260302" + B + A + "+000000001" + f"+{180:017d}" + f"+{2:017d}" + f"+{1:017d}" + f"+{0:017d}"
             + f"-{179:017d}",
             {"settled_on": date(2026, 3, 2), "member_org": B, "counterparty_org": A, "taps": 1,
              "amount_fen": 180, "fee_fen": 2, "issuer_share_fen": 1, "acquirer_share_fen": 0,

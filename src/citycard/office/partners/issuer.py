@@ -127,7 +127,9 @@ def answer(run: date) -> dict[str, int]:
 
 def _verdict(tap: ExchangedTap, run: date) -> str | None:
     """The error code of the newest verdict on exactly this delivery, or None while there is none."""
-    found = Tap.objects.filter(batch=tap.batch, position=tap.position, run__lte=run).order_by("-run").first()
+    found = (
+        Tap.objects.filter(batch=tap.batch, position=tap.position, run__lte=run).order_by("-run_id").first()
+    )
     if found is None or found.verdict not in (ACCEPTED, REJECTED):
         return None
     return codes.error_of(found.reason)

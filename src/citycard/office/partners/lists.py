@@ -42,7 +42,9 @@ def take_processed(sender: Member, name: FileName, records: list[dict[str, Any]]
         else:
             missing.append(row["sequence"])
     Member.objects.filter(pk=sender.pk).update(acknowledged=newest)
-    stale = ours.filter(sequence__gt=newest, delivered_at__isnull=False, business_date__lt=name.business_date)
+    stale = ours.filter(
+        sequence__gt=newest, delivered_at__isnull=False, business_date__lte=name.business_date
+    )
     outbox.again(sender, [*missing, *stale.values_list("sequence", flat=True)])
 
 
