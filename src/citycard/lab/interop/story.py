@@ -99,6 +99,7 @@ class Story:
         self.box = Box(folder)
         self.offices = {town: OfficeProcess(town, folder) for town in (WEST, EAST, HUB)}
         self.day = FOUNDED.date()
+        self.lost_card = ""
         self.on_the_way: list[Callable[[], None]] = []  # what happens to files to the hub tonight
         self.on_the_way_back: list[Callable[[], None]] = []
 
@@ -242,20 +243,18 @@ class Story:
         """A day: travellers are in the other city, everyone else at home."""
         self.seen_away: Counter[str] = Counter()
         self.took_lost = 0
+        left = {town: self.offices[town]("depart", cards=TRAVELLERS[town]) for town in CITIES}
         for town, other in ((WEST, EAST), (EAST, WEST)):
-            pockets = self.offices[town]("depart", cards=TRAVELLERS[town])
-            told = self.offices[other]("host", day=self.day, pockets=pockets, taps=TAPS_AWAY)
-            self.offices[town]("come_home", cards=TRAVELLERS[town], pockets=told["pockets"])
-            self.seen_away.update(told["seen"])
-            lost = getattr(self, "lost_card", "")
-            self.took_lost += sum(
-                before["chip"] != after["chip"] and before["pan"] == lost
-                for before, after in zip(pockets, told["pockets"], strict=True)
+            self.offices[town].ask(
+                "live", day=self.day, away=TRAVELLERS[town], visitors=left[other], taps=[TAPS_HOME, TAPS_AWAY]
             )
-        for town in CITIES:
-            self.offices[town].ask("live", day=self.day, away=TRAVELLERS[town], taps=TAPS_HOME)
-        for town in CITIES:
-            self.report.taps.update(self.offices[town].answer())
+        told = {town: self.offices[town].answer() for town in CITIES}
+        for town, other in ((WEST, EAST), (EAST, WEST)):
+            self.offices[other]("come_home", cards=TRAVELLERS[other], pockets=told[town]["pockets"])
+            self.seen_away.update(told[town]["away"])
+            self.report.taps.update(told[town]["here"])
+            for before, after in zip(left[other], told[town]["pockets"], strict=True):
+                self.took_lost += before["pan"] == self.lost_card and before["chip"] != after["chip"]
         self.report.taps.update(self.seen_away)
 
     def _exchange(self) -> None:

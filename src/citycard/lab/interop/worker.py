@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
@@ -229,30 +230,32 @@ class CityOffice(Office):
     def _chip(self, told: dict[str, str]) -> Card:
         return Card.from_image(bytes.fromhex(told["chip"]), self.random.randbytes)
 
-    def live(self, day: str, away: list[int], taps: int) -> dict[str, int]:
-        """Residents who are in town go about their day; outcomes and refusals by code."""
+    def live(
+        self, day: str, away: list[int], visitors: list[dict[str, str]], taps: list[int]
+    ) -> dict[str, Any]:
+        """A day: residents in town and visitors go about; the visitors' chips, and what all saw, by code."""
+        on, city = date.fromisoformat(day), self.city
         here = [card for card in range(self.residents) if card not in away]
-        return self._go_about(date.fromisoformat(day), here, taps) if here else {}
-
-    def host(self, day: str, pockets: list[dict[str, str]], taps: int) -> dict[str, Any]:
-        """Visitors go about their day here and leave again: their chips, and outcomes by code."""
-        guests = [Pocket(told["pan"], told["issuer"], self._chip(told), STRANGER) for told in pockets]
-        self.city.pockets += guests
-        numbers = list(range(self.residents, self.residents + len(guests)))
-        seen = self._go_about(date.fromisoformat(day), numbers, taps)
-        del self.city.pockets[self.residents :]
-        left = [{"pan": p.pan, "issuer": p.issuer, "chip": p.chip.image().hex()} for p in guests]
-        return {"pockets": left, "seen": seen}
-
-    def _go_about(self, day: date, cards: list[int], taps: int) -> dict[str, int]:
-        seen: Counter[str] = Counter()
-        for act in plan_day(self.random, day, len(cards), taps, self.city.places):
-            card = cards[act.card]
-            if act.event is None and card >= self.residents:
+        guests = [Pocket(told["pan"], told["issuer"], self._chip(told), STRANGER) for told in visitors]
+        city.pockets += guests
+        strange = range(self.residents, len(city.pockets))
+        acts = self._plan(on, here, taps[0]) + self._plan(on, list(strange), taps[1])
+        seen: dict[str, Counter[str]] = {"here": Counter(), "away": Counter()}
+        for act in sorted(acts):
+            if act.event is None and act.card in strange:
                 continue  # a card is topped up at home
-            result = self.city.do(Act(act.at, card, act.terminal, act.event, act.amount_fen))
-            seen[result.refusal.code if result.refusal else result.outcome.name] += 1
-        return dict(seen)
+            result = city.do(act)
+            code = result.refusal.code if result.refusal else result.outcome.name
+            seen["away" if act.card in strange else "here"][code] += 1
+        del city.pockets[self.residents :]
+        left = [{"pan": p.pan, "issuer": p.issuer, "chip": p.chip.image().hex()} for p in guests]
+        return {"pockets": left, **seen}
+
+    def _plan(self, on: date, cards: list[int], taps: int) -> list[Act]:
+        if not cards:
+            return []
+        planned = plan_day(self.random, on, len(cards), taps, self.city.places)
+        return [replace(act, card=cards[act.card]) for act in planned]
 
     def close_city(self, day: str) -> dict[str, Any]:
         """The city's own evening: upload, clear, post, settle."""
