@@ -87,7 +87,7 @@ class FileName:
             raise FILE_NAME(name=str(self))
 
     def __str__(self) -> str:
-        day = self.business_date.strftime("%Y%m%d")
+        day = _digits_of(self.business_date)
         return f"{self.file}_{self.sender}_{self.receiver}_{day}_{self.sequence:06d}.{self.form}"
 
     @property
@@ -107,10 +107,15 @@ class FileName:
         if found is None or found[1] not in FORMATS:
             raise FILE_NAME(name=name[:80])
         try:
-            day = datetime.strptime(found[4], "%Y%m%d").date()
+            day = date(int(found[4][:4]), int(found[4][4:6]), int(found[4][6:]))
         except ValueError:
             raise FILE_NAME(name=name) from None
         return cls(found[1], found[2], found[3], day, int(found[5]), found[6])
+
+
+def _digits_of(day: date) -> str:
+    """`20260302`: strftime takes ten times as long, and every file has its name looked at a dozen times."""
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 
 def digest_of(raw: bytes) -> str:
@@ -136,7 +141,7 @@ def read(name: FileName, raw: bytes) -> list[dict[str, Any]]:
 
 def _write_text(name: FileName, records: list[Mapping[str, Any]]) -> bytes:
     layout = name.format
-    day = name.business_date.strftime("%Y%m%d")
+    day = _digits_of(name.business_date)
     header = f"{len(records):06d}{day}{name.receiver}{layout.size:04d}".encode() + FILL
     assert len(header) == HEADER_SIZE
     lines = [VERSION.encode(), header]
@@ -162,7 +167,7 @@ def _text_header(name: FileName, line: bytes) -> int:
     if len(line) != HEADER_SIZE:
         raise FILE_HEADER(name=name, line=2, column="length", why=f"{len(line)} bytes, {HEADER_SIZE} wanted")
     wanted = {
-        "date": (6, 14, name.business_date.strftime("%Y%m%d").encode()),
+        "date": (6, 14, _digits_of(name.business_date).encode()),
         "receiver": (14, 25, name.receiver.encode()),
         "record length": (25, 29, f"{name.format.size:04d}".encode()),
         "fill": (29, 49, FILL),

@@ -109,11 +109,3 @@ def _move(path: Path, to: Path, why: str = "") -> None:
         shutil.move(sealed, to / sealed.name)
     if why:
         shelf.put(to / f"{path.name}.why", why.encode())
-
-
-def visit(member: Member) -> Visit:
-    """Bring and fetch at a member's box."""
-    sent = deliver(member)
-    done = collect(Path(member.box))
-    done.sent = sent
-    return done

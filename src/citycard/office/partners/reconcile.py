@@ -57,7 +57,8 @@ def reconcile() -> Agreement:
     )
     told = ExchangePosition.objects.filter(counterparty_org=us.hub)
     days = set(told.values_list("settled_on", flat=True))
-    days |= set(ExchangedTap.objects.exclude(settled_on=None).values_list("settled_on", flat=True).distinct())
+    settled = ExchangedTap.objects.values_list("settled_on", flat=True).order_by().distinct()
+    days |= {on for on in settled if on is not None}
     for on in sorted(days):
         nets = books.nets(on)
         ours = {org: nets.get(account, 0) for account, org in members.items()}
