@@ -101,6 +101,21 @@ TRANSFERS: Final[dict[str, Text]] = {
     "refund_due": _("refund"),
     "refund_float": _("refund paid by the float"),
     "refund_fee": _("refund fee"),
+    "exchange": _("taps in other cities"),
+    "exchange_adjust": _("adjustment between cities"),
+    "exchange_payment": _("payment between cities"),
+    "exchange_refund": _("owed to the holder after a dispute"),
+}
+ACTS: Final[dict[str, Text]] = {
+    "raise": _("raise"),
+    "accept": _("accept"),
+    "contest": _("contest"),
+    "represent": _("present again"),
+    "withdraw": _("withdraw"),
+    "grant": _("grant"),
+    "dismiss": _("dismiss"),
+    "lapse": _("deadline passed"),
+    "adjust": _("adjust"),
 }
 ROLES: Final[dict[str, Text]] = {
     "issuer": _("issuer"),
@@ -108,6 +123,8 @@ ROLES: Final[dict[str, Text]] = {
     "retailer": _("retailer"),
     "scheme": _("scheme operator"),
     "subsidy": _("bears concessions"),
+    "partner": _("partner in another city"),
+    "hub": _("hub"),
 }
 LISTED: Final[dict[str, Text]] = {
     "lost": _("reported lost"),
@@ -124,6 +141,13 @@ ALARMS: Final[dict[str, Text]] = {
     "LOAD_CONFLICT": _("A load that was given up is proven by its card"),
     "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
     "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
+    "EXCHANGE_ALTERED": _("An exchange file came again with other content"),
+    "EXCHANGE_SIGNATURE": _("An exchange file's signature does not verify"),
+    "EXCHANGE_REFUSED": _("An exchange file was refused"),
+    "EXCHANGE_CONFLICT": _("An exchanged tap came again with other content"),
+    "EXCHANGE_POSITION": _("The hub's position of a date is not that of our books"),
+    "EXCHANGE_MISHEARD": _("A member acknowledged a file that we did not send"),
+    "EXCHANGE_CODE": _("The hub uses an error code that has no words here"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {
     "identity_card": _("identity card"),
