@@ -45,6 +45,7 @@ from citycard.terminal import Outcome
 
 STRANGER: Final = Person("visitor", False, date(1990, 1, 1), 1, 1)
 FIRST_LOAD_FEN: Final = 5000
+HUB_KEY: Final = 1 << 32  # beyond the seeds of the cities' keys
 NIGHT: Final = time(23, 40)
 
 
@@ -145,7 +146,7 @@ class HubOffice(Office):
         vault = MemoryVault(clock=self.clock, random=Random(seed).randbytes)
         lab_desk.open_office(self.home, vault, self.clock, durable=False)
         setup.migrate()
-        return self.member(self.sign_with(seed + 3))
+        return self.member(self.sign_with(seed * 2 + HUB_KEY))
 
     def member(self, public_key: str) -> dict[str, Any]:
         """What the others are told of us."""

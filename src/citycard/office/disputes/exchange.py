@@ -110,7 +110,7 @@ def take_dispute(sender: Member, name: FileName, records: list[dict[str, Any]]) 
         else:
             dispute = _known(row)
             act = Act.REPRESENT if row["adjust_type"] == acts.SECOND else Act.WITHDRAW
-            acts.move(dispute, act, sender.org, row["words"])
+            acts.move(dispute, act, row["originator_org"], row["words"])
             dispute.answer_by = answer_by(name.business_date)
             dispute.save(update_fields=["answer_by"])
         if us.is_hub:
@@ -147,7 +147,7 @@ def take_answer(sender: Member, name: FileName, records: list[dict[str, Any]]) -
         if act is Act.DISMISS and dispute.stage != Stage.ARBITRATION:
             acts.move(dispute, Act.LAPSE, sender.org, row["words"])
         else:
-            acts.move(dispute, act, sender.org, row["words"])
+            acts.move(dispute, act, row["answering_org"], row["words"])
         dispute.answer_by = answer_by(name.business_date)
         dispute.save(update_fields=["answer_by"])
         if us.is_hub:

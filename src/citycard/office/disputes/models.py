@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from citycard.core.interop.disputes import Party, Stage
 
 STAGES = [
-    (Stage.RAISED.value, _("raised")),
+    (Stage.RAISED.value, _("raised, to be answered")),
     (Stage.CONTESTED.value, _("contested")),
     (Stage.REPRESENTED.value, _("presented again")),
     (Stage.ARBITRATION.value, _("before the hub")),
