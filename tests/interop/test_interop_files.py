@@ -54,6 +54,7 @@ def values_of(column: Column) -> st.SearchStrategy[Any]:
         "text": st.text("ab 望江卡①Ω", max_size=size // 2).map(str.rstrip),
         "code": st.just("") | st.text(letters, min_size=size, max_size=size),
         "date": st.none() | st.dates(date(1, 1, 1)),
+        "day": st.dates(date(1, 1, 1)),
         "time": st.times().map(lambda at: at.replace(microsecond=0)),
         "moment": st.datetimes(datetime(1, 1, 1)).map(lambda at: at.replace(microsecond=0)),
     }[column.kind]

@@ -113,6 +113,19 @@ def _from_date(raw: bytes) -> date | None:
     return _moment_part(raw, lambda n: date(n // 10000, n // 100 % 100, n % 100), "date")
 
 
+def _day(value: Any, size: int) -> bytes:
+    if value is None:
+        raise Misfit("there is no date")
+    return _date(value, size)
+
+
+def _from_day(raw: bytes) -> date:
+    day = _from_date(raw)
+    if day is None:
+        raise Misfit(f"{_shown(raw)} is no date")
+    return day
+
+
 def _time(value: Any, size: int) -> bytes:
     if not isinstance(value, time) or value.microsecond:
         raise Misfit(f"{value!r} is no time in whole seconds")
@@ -130,10 +143,7 @@ def _moment(value: Any, size: int) -> bytes:
 
 
 def _from_moment(raw: bytes) -> datetime:
-    day = _from_date(raw[:8])
-    if day is None:
-        raise Misfit(f"{_shown(raw)} has no date")
-    return datetime.combine(day, _from_time(raw[8:]))
+    return datetime.combine(_from_day(raw[:8]), _from_time(raw[8:]))
 
 
 def _moment_part(raw: bytes, build: Callable[[int], T], what: str) -> T:
@@ -163,7 +173,8 @@ KINDS: Final[dict[str, Kind]] = {
     "signed": Kind(_signed, _from_signed, 0),  # a sign, then digits
     "text": Kind(_text, _from_text, ""),  # left, blanks behind, GBK
     "code": Kind(_code, _from_code, ""),  # letters and digits that fill the column, or nothing
-    "date": Kind(_date, _from_date, None, 8),
+    "date": Kind(_date, _from_date, None, 8),  # 00000000 for none
+    "day": Kind(_day, _from_day, date(2000, 1, 1), 8),  # there must be one
     "time": Kind(_time, _from_time, time(0), 6),
     "moment": Kind(_moment, _from_moment, datetime(2000, 1, 1), 14),
 }

@@ -266,7 +266,7 @@ def _record(name: FileName, row: dict[str, Any], line: int) -> dict[str, Any]:
 
 
 def _from_json(kind: str, value: Any) -> Any:
-    if kind == "date":
+    if kind in ("date", "day"):
         return None if value is None else date.fromisoformat(value)
     reader = {"time": time.fromisoformat, "moment": datetime.fromisoformat, "tail": bytes.fromhex}.get(kind)
     return reader(value) if reader else value

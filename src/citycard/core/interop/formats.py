@@ -24,7 +24,7 @@ CL_RESERVED: Final = 28  # 18 for partners whose TLV starts at 325
 _HEAD: Final = (
     C("serial", 12, "number", "clearing serial of the hub; 0 before it is given"),
     C("acquirer_serial", 12, "number", "the acquirer's own number of this presentment"),
-    C("acquirer_date", 8, "date", "business date on which the acquirer sent it"),
+    C("acquirer_date", 8, "day", "business date on which the acquirer sent it"),
     C("reference", 12, "text", "retrieval reference: the sequence of the terminal's record"),
     C("kind", 4, "code", "transaction type: 0009 composite purchase, 0006 purchase"),
 )
@@ -134,7 +134,7 @@ CD: Final = Format(
 _DISPUTED: Final = (
     C("serial", 12, "number"),
     C("acquirer_serial", 12, "number"),
-    C("acquirer_date", 8, "date"),
+    C("acquirer_date", 8, "day"),
     C("reference", 12, "text"),
     C("adjust_type", 1, "number", "1 first presentment, 2 second presentment, 9 withdrawn"),
     C("error_type", 4, "code", "transaction type in dispute"),
@@ -145,7 +145,7 @@ _DISPUTED: Final = (
     C("new_amount_fen", 12, "number", "amount the raiser says is right"),
     C("mcc", 4, "code"),
     C("channel", 2, "code"),
-    C("tapped_on", 8, "date"),
+    C("tapped_on", 8, "day"),
     C("tapped_time", 6, "time"),
     C("test", 1, "number"),
     C("cause", 4, "code", "see `codes`"),
@@ -167,7 +167,7 @@ _ED_TEXT: Final = (
 )  # fmt: skip
 _CASE: Final = C("case", 12, "number", "the originator's number of the dispute")
 _WORDS: Final = C("words", 60, "text", "what a person said about it")
-_DUE: Final = C("answer_by", 8, "date", "last day to answer")
+_DUE: Final = C("answer_by", 8, "day", "last day to answer")
 ED: Final = Format(
     "ED", "Dispute", "差错争议", "inferred", (*_DISPUTED, _CASE, _DUE, _WORDS),
     examples=(
@@ -187,7 +187,7 @@ CM: Final = Format(
         C("reply", 2, "code", "01 accepted, 02 contested, 03 decided by the hub for the acquirer"),
         C("cause", 4, "code"),
         C("new_amount_fen", 12, "number"),
-        C("answered_on", 8, "date"),
+        C("answered_on", 8, "day"),
         _WORDS,
     ),
     examples=(
@@ -203,8 +203,8 @@ AD: Final = Format(
     "AD", "Adjustment detail", "差错调整明细", "inferred",
     (
         C("adjust_serial", 12, "number", "the hub's number of the adjustment"),
-        C("settled_on", 8, "date", "date on which the adjustment is settled"),
-        C("original_on", 8, "date", "date on which the original was settled"),
+        C("settled_on", 8, "day", "date on which the adjustment is settled"),
+        C("original_on", 8, "day", "date on which the original was settled"),
         *_DISPUTED,
         _CASE,
         C("error_fee_fen", 18, "number", "fee for the error, paid by whom it is decided against; 0 so far"),

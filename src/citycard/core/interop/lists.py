@@ -16,7 +16,7 @@ from citycard.core.interop.formats import AD, CD, CL, CM, CR, ED, FB, HUB, A, B
 BP: Final = Format(
     "BP", "Receipts and payments", "收付款头寸", "own",
     (
-        C("settled_on", 8, "date"),
+        C("settled_on", 8, "day"),
         C("member_org", 11, "code", "whose position it is"),
         C("counterparty_org", 11, "code", "with whom; the hub for the net of the date"),
         C("taps", 10, "signed", "cleared, adjusted ones taken off"),
@@ -78,7 +78,7 @@ BN: Final = Format(
         C("member_org", 11, "code", "the member that answers for it"),
         C("pan_prefix", 13, "text"),
         C("accepted", 1, "number", "1 accepted, 0 not any more"),
-        C("valid_from", 8, "date"),
+        C("valid_from", 8, "day"),
         C("valid_until", 8, "date"),
         C("name_en", 40, "text"),
         C("name_zh", 40, "text"),

@@ -23,7 +23,7 @@ from citycard.lab.interop.processes import Box, OfficeProcess
 from citycard.lab.interop.towns import CITIES, EAST, HUB, WEST, Town
 
 MEMORY: Final = Path("/dev/shm")
-CARDS, TAPS_HOME, TAPS_AWAY = 5, 8, 8
+CARDS, TAPS_HOME, TAPS_AWAY = 5, 8, 4  # taps of residents together, and of each traveller
 TRAVELLERS: Final = {WEST: [0, 1], EAST: [0]}
 DAYS_MAX: Final = 8  # by then everything is at rest, or something is wrong
 SPOILT_FEN: Final = 300
@@ -223,13 +223,14 @@ class Story:
             self._act(EAST, checked, "accept", "金额录入有误")
         if checked and checked["stage"] == "adjusted" and "again" not in self.spoilt:
             self.spoilt["again"] = self.offices[EAST]("present_again", ref=checked["ref"], day=self.day)
-        complaint = cases.get((WEST.org, "4005"))
         moves = {"raised": (EAST, "contest", "有进出站记录"),
                  "contested": (WEST, "represent", "附持卡人说明"),
                  "represented": (EAST, "contest", "记录无误"), "arbitration": (HUB, "grant", "")}  # fmt: skip
-        if complaint and complaint["stage"] in moves:
-            self._act(moves[complaint["stage"]][0], complaint, *moves[complaint["stage"]][1:])
-            self._round()
+        for _ in moves:  # as far as it goes this evening
+            complaint = next((one for one in self.offices[HUB]("cases") if one["cause"] == "4005"), None)
+            if complaint and complaint["stage"] in moves:
+                self._act(moves[complaint["stage"]][0], complaint, *moves[complaint["stage"]][1:])
+                self._round()
 
     def _act(self, town: Town, case: dict[str, Any], what: str, words: str) -> None:
         stage = self.offices[town](

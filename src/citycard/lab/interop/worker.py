@@ -122,6 +122,16 @@ class Office:
         answer = verbs.act(found.pk, Move(what), officer, words=words, on=date.fromisoformat(day))
         return answer.stage if isinstance(answer, Dispute) else answer.why.code
 
+    def cases(self) -> list[dict[str, Any]]:
+        """All disputes as this office knows them."""
+        from citycard.office.disputes.models import Dispute
+
+        return [
+            {"case": d.case, "originator": d.originator_org, "stage": d.stage, "ref": d.tap_id,
+             "cause": d.cause, "back_fen": d.back_fen, "refunded_fen": d.refunded_fen}
+            for d in Dispute.objects.order_by("originator_org", "case")
+        ]  # fmt: skip
+
     def alarms(self) -> dict[str, int]:
         """Open alarms by code."""
         from citycard.office.intake.models import Alarm
@@ -240,7 +250,10 @@ class CityOffice(Office):
         guests = [Pocket(told["pan"], told["issuer"], self._chip(told), STRANGER) for told in visitors]
         city.pockets += guests
         strange = range(self.residents, len(city.pockets))
-        acts = self._plan(on, here, taps[0]) + self._plan(on, list(strange), taps[1])
+        acts = self._plan(on, here, taps[0])
+        acts += [
+            act for card in strange for act in self._plan(on, [card], taps[1])
+        ]  # everyone does something
         seen: dict[str, Counter[str]] = {"here": Counter(), "away": Counter()}
         for act in sorted(acts):
             if act.event is None and act.card in strange:
@@ -309,16 +322,6 @@ class CityOffice(Office):
         )
         assert isinstance(made, Dispute), made
         return {"case": made.case, "ref": tap.ref, "pan": tap.pan, "amount_fen": tap.amount_fen}
-
-    def cases(self) -> list[dict[str, Any]]:
-        """All disputes as this office knows them."""
-        from citycard.office.disputes.models import Dispute
-
-        return [
-            {"case": d.case, "originator": d.originator_org, "stage": d.stage, "ref": d.tap_id,
-             "cause": d.cause, "back_fen": d.back_fen, "refunded_fen": d.refunded_fen}
-            for d in Dispute.objects.order_by("originator_org", "case")
-        ]  # fmt: skip
 
     def under_way(self) -> list[dict[str, Any]]:
         """Exchanged taps that are not at rest, with the newest verdict of our clearing."""

@@ -140,18 +140,25 @@ def take_answer(sender: Member, name: FileName, records: list[dict[str, Any]]) -
     """CM: accepted or contested by the other side, or decided by the hub; the hub passes answers on."""
     us = desk.own()
     for row in records:
-        dispute, act = _known(row), ACT_OF.get(row["reply"])
-        fit = act is Act.DISMISS if row["answering_org"] == us.hub else act in (Act.ACCEPT, Act.CONTEST)
-        if act is None or not fit or (us.is_hub and sender.org != dispute.answering_org):
-            raise _unfit(row, f"reply {row['reply']} is not {sender.org}'s to give")
-        if act is Act.DISMISS and dispute.stage != Stage.ARBITRATION:
-            acts.move(dispute, Act.LAPSE, sender.org, row["words"])
-        else:
-            acts.move(dispute, act, row["answering_org"], row["words"])
+        dispute = _known(row)
+        act = _act(row, dispute, sender.org if us.is_hub else "")
+        acts.move(dispute, act, row["answering_org"], row["words"])
         dispute.answer_by = answer_by(name.business_date)
         dispute.save(update_fields=["answer_by"])
         if us.is_hub:
             outbox.send("CM", desk.member(dispute.originator_org), [row], name.business_date)
+
+
+def _act(row: dict[str, Any], dispute: Dispute, sender: str) -> Act:
+    """What a CM row does; DISPUTE_UNFIT when it is not that member's to give. `sender` at the hub alone."""
+    act = ACT_OF.get(row["reply"])
+    if act is Act.DISMISS and not sender and row["answering_org"] == desk.own().hub:
+        lapsed = dispute.stage == Stage.CONTESTED  # the raiser did not go on in time
+        return Act.LAPSE if lapsed else Act.DISMISS
+    answers = row["answering_org"] == dispute.answering_org and sender in ("", dispute.answering_org)
+    if act in (Act.ACCEPT, Act.CONTEST) and answers:
+        return act
+    raise _unfit(row, f"reply {row['reply']} is not {row['answering_org']}'s to give")
 
 
 def take_adjustment(sender: Member, name: FileName, records: list[dict[str, Any]]) -> None:
@@ -159,6 +166,8 @@ def take_adjustment(sender: Member, name: FileName, records: list[dict[str, Any]
     for row in records:
         dispute = _known(row)
         tap = dispute.tap
+        if row["settled_on"] != name.business_date or not 0 <= row["new_amount_fen"] < tap.amount_fen:
+            raise _unfit(row, "its date or its amount cannot be")
         back = Parts(tap.amount_fen - row["new_amount_fen"], *(row[column] for column in taps.MONEY))
         books.post_adjustment(row["adjust_serial"], tap, back, row["settled_on"])
         if tap.side == desk.ISSUER and tap.error == codes.GOOD:

@@ -29,6 +29,11 @@ from citycard.office.partners import desk, taps
 from citycard.office.partners.models import ExchangedTap, ExchangePosition, Member, PartnerIssuer
 
 POSITION: Final = "EXCHANGE_POSITION"
+POSITION_UNFIT = declare(
+    "POSITION_UNFIT",
+    "{name} holds a position of {member} for {date}: a file tells its own date and its receiver's positions.",
+    "{name} 含有 {member} 在 {date} 的头寸：文件只应包含当日、接收方的头寸。",
+)
 POSITION_TWICE = declare(
     "POSITION_TWICE",
     "Positions of {date} came before with other figures. Those stand.",
@@ -113,6 +118,9 @@ def take_positions(sender: Member, name: FileName, records: list[dict[str, Any]]
     Where they differ nothing is paid; an alarm tells both figures and a person looks.
     """
     us = desk.own()
+    for row in records:
+        if (row["settled_on"], row["member_org"]) != (name.business_date, us.org):
+            raise POSITION_UNFIT(name=name, member=row["member_org"], date=row["settled_on"])
     keep_positions(records)
     told = sum(row["net_fen"] for row in records if row["counterparty_org"] == us.hub)
     ours = -nets(name.business_date).get(chart.position(sender.participant), 0)

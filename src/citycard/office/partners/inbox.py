@@ -191,7 +191,7 @@ def _take(sender: Member, found: ExchangeFile, name: FileName) -> None:
 
 def _refuse(found: ExchangeFile, name: FileName, problem: Problem | LayoutError) -> None:
     """Set a file aside; its sender sends it again, corrected, under the same number."""
-    found.status, found.why = ExchangeFile.Status.REFUSED, str(problem)[:300]
-    found.save(update_fields=["status", "why"])
     code = problem.code if isinstance(problem, Problem) else "LAYOUT"
+    found.status, found.why = ExchangeFile.Status.REFUSED, f"{code}: {problem}"[:300]
+    found.save(update_fields=["status", "why"])
     alarms.raise_alarm(REFUSED, name.sender, f"{name}:{found.digest}", problem=code, why=str(problem)[:300])

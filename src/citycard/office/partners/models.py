@@ -111,6 +111,11 @@ class ExchangeFile(models.Model):
     def __str__(self) -> str:
         return f"{self.file} {self.sender} {self.sequence}"
 
+    @property
+    def why_code(self) -> str:
+        """The code of the problem for which it was refused."""
+        return self.why.partition(":")[0]
+
 
 class ExchangeRate(models.Model):
     """A row of the hub's contract; an empty field means any (`core.interop.money.Rate`)."""
