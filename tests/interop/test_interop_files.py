@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from citycard.core.interop import files, signing
+from citycard.core.interop import describe, files, signing
 from citycard.core.interop.columns import Column, Format
 from citycard.core.interop.files import FileName
 from citycard.core.interop.formats import CL, FB, HUB, A
@@ -19,6 +19,7 @@ from citycard.core.interop.lists import FORMATS
 from citycard.core.problem import Problem
 from citycard.core.tlv import tlv
 from citycard.keys.partner import PartnerKey
+from tests.support.parts import REPOSITORY
 
 DAY = date(2026, 3, 2)
 EXAMPLES = [
@@ -216,3 +217,11 @@ def test_a_signature_covers_content_and_name_and_only_its_key_makes_it() -> None
             signing.verify(file, told, envelope, public)
         assert caught.value.code == "FILE_SIGNATURE"
     assert "01" * 8 not in repr(key)
+
+
+def test_the_document_says_what_the_code_does() -> None:
+    """docs/interoperability.md holds every layout, code and legal move as they are declared."""
+    text = (REPOSITORY / "docs" / "interoperability.md").read_text(encoding="utf-8")
+    for part in (describe.tables("en"), describe.moves(), describe.code_tables()):
+        assert part in text
+    assert "偏移" in describe.tables("zh")

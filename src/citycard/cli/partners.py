@@ -154,9 +154,9 @@ def layouts(
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
 ) -> None:
     """Print the columns of every exchange file: offset, length, kind, meaning. 文件格式。"""
-    from citycard.core.interop.describe import tables
+    from citycard.core.interop import describe
 
-    typer.echo(tables(language))
+    typer.echo(describe.tables(language))
 
 
 def _plain(value: Any) -> str:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts of all exchange files as Markdown tables, so that the document and the code say the same."""
+"""Layouts, codes and legal moves as Markdown tables, so that the document and the code say the same."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from citycard.core.interop import codes, disputes, states
 from citycard.core.interop.columns import TAIL, Format
 from citycard.core.interop.lists import FORMATS
 
@@ -43,3 +44,24 @@ def table(layout: Format, language: str = "en") -> str:
 def tables(language: str = "en") -> str:
     """All layouts."""
     return "\n\n".join(table(layout, language) for layout in FORMATS.values())
+
+
+def moves() -> str:
+    """The states of an exchanged tap and the stages of a dispute, as tables of legal moves."""
+    lines = ["### An exchanged tap", "", "| From | Event | To |", "| --- | --- | --- |"]
+    lines += [f"| {before} | {event} | {after} |" for (before, event), after in states.NEXT.items()]
+    lines += ["", "### A dispute", "", "| From | Act | Whose | To |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {before} | {act} | {disputes.WHO[act]} | {after} |"
+        for (before, act), after in disputes.NEXT.items()
+    ]
+    return "\n".join(lines)
+
+
+def code_tables() -> str:
+    """Error codes, causes and replies, in both languages."""
+    lines = []
+    for title, found in (("Error codes", codes.ERRORS), ("Causes", codes.CAUSES), ("Replies", codes.REPLIES)):
+        lines += [f"### {title}", "", "| Code | English | 中文 |", "| --- | --- | --- |"]
+        lines += [f"| {code} | {en} | {zh} |" for code, (en, zh) in found.items()] + [""]
+    return "\n".join(lines).rstrip()
