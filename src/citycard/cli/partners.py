@@ -32,14 +32,14 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Take part, and make the key our files are signed with; prints its public half. 加入互联互通。"""
+    from secrets import token_bytes
+
     from citycard.core.interop.signing import fingerprint
     from citycard.keys.partner import PartnerKey
     from citycard.office import custody, setup
 
     folder = setup.setup(home)
     setup.check_database()
-    from secrets import token_bytes
-
     from citycard.office.partners import desk
 
     secret = custody.passphrase()
@@ -88,6 +88,23 @@ def member(
     typer.echo(f"{org} {name}")
     if token:
         typer.echo(f"token {access.mint(org)} (shown this once)")
+
+
+@app.command()
+def token(org: Org, home: Home = options.HOME_DEFAULT) -> None:
+    """Keep the token with which we reach a member's office; it is asked for, or read from a pipe. 令牌。"""
+    import sys
+
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.office.partners import desk, http
+
+    desk.member(org)
+    given = typer.prompt("Token / 令牌", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    http.keep_token(org, given.strip())
+    typer.echo(f"{org}: kept")
 
 
 @app.command()
