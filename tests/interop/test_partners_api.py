@@ -127,6 +127,10 @@ def test_our_carrier_brings_and_fetches(west: Place) -> None:
     assert (visit.sent, visit.taken) == ([str(outbox.name_of(made))], [theirs.item[0]])
     assert list(theirs.got) == visit.sent
     assert http.visit(client, member).sent == []
+    Member.objects.update(box="", url="http://hub.test")
+    with pytest.raises(Problem) as caught:
+        travel.visit(desk.member(HUB))
+    assert caught.value.code == "PARTNER_OPEN"
     Member.objects.update(box="", url="")
     with pytest.raises(Problem) as caught:
         travel.visit(desk.member(HUB))

@@ -293,3 +293,33 @@ def test_an_office_outside_the_exchange_says_so(db: None, home: Path) -> None:
     with pytest.raises(Problem) as caught:
         desk.own()
     assert (caught.value.code, BUS[:2]) == ("EXCHANGE_UNSET", "12")
+
+
+def test_a_run_that_did_not_know_the_terminal_yet_looks_again(west: Place) -> None:
+    """The file came between the run's frozen tables and its batches: that refuses nobody."""
+    from citycard.office.partners import issuer
+    from citycard.office.partners.models import ExchangedTap
+    from citycard.office.settlement.models import SettlementRun, Tap
+
+    away = cleared(detail(record(OWN_PAN, 180, issuer=ISSUERS[WEST]), 5, EAST, WEST), 71)
+    away["verification"] = away["verification"].replace(
+        b"\x99\x00\x01\x01\x00\x01", b"\x99\x01\x01\x01\x00\x01"
+    )
+    came(west[HUB].file("CL", [away]))
+    tap = ExchangedTap.objects.get()
+    run = SettlementRun.objects.create(
+        settle_on=DAY, digest="0", posted_at=NOON, taps=1, accepted=0, suspended=0, rejected=1, charged_fen=0,
+        loaded_fen=0, suspense_fen=0,
+    )  # fmt: skip
+    verdict = {"verdict": "rejected", "reason": "UNKNOWN_TERMINAL", "tap": tap.tap, "pan": OWN_PAN}
+    numbers = ("service", "kind", "counter", "balance_before_fen", "amount_fen", "list_fen", "concession_fen",
+               "transfer_fen", "surcharge_fen", "card_class", "flags", "line", "station", "entry_line",
+               "entry_station", "hotlist_version")  # fmt: skip
+    Tap.objects.create(
+        run=run, batch=tap.batch, position=tap.position, issuer="", acquirer="", terminal="", tapped_at=NOON,
+        business_date=DAY, **dict.fromkeys(numbers, 0), **verdict,
+    )  # fmt: skip
+    assert issuer.answer(DAY) == {"verified": 0, "refused": 0}
+    again = ExchangedTap.objects.get()
+    assert (again.state, again.told, again.batch == tap.batch) == ("cleared", False, False)
+    assert len(list((west.home / "lake" / "raw").rglob("*.ccb"))) == 2

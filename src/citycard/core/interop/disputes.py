@@ -114,7 +114,13 @@ def may_raise(settled_on: date, today: date) -> bool:
     return settled_on <= today <= settled_on + timedelta(days=RAISE_DAYS)
 
 
-def given_back(booked: Parts, right_fen: int, rate: Rate) -> Parts:
-    """What an adjustment moves back when `right_fen` is the right amount; fees follow by the same rate."""
+def given_back(booked: Parts, right_fen: int, rate: Rate | None) -> Parts:
+    """What an adjustment moves back when `right_fen` is the right amount; fees follow by the same rate.
+
+    The whole goes back as it was booked, whatever has become of the rate; a part needs the rate.
+    """
     assert 0 <= right_fen < booked.amount_fen, "an adjustment gives back, it never charges"
+    if right_fen == 0:
+        return booked
+    assert rate is not None, "the rate under which the tap was cleared is gone"
     return booked.less(parts_of(right_fen, rate))

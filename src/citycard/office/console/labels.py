@@ -8,6 +8,7 @@ from typing import Final
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from citycard.core.interop.evidence import AWAY
 from citycard.core.record import Flag
 from citycard.core.refusal import Reason
 from citycard.office.cards.refusals import Why
@@ -188,6 +189,8 @@ def service(code: int | None) -> str:
         return str(_("any service"))
     if code == LOADS:
         return str(_("top-ups"))
+    if code == AWAY:
+        return str(_("in another city"))
     found = REGISTRY.get(code)
     if found is None:
         return str(_("service %(code)s")) % {"code": code}

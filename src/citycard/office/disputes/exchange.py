@@ -226,7 +226,6 @@ def adjust(on: date) -> list[dict[str, Any]]:
         tap = dispute.tap
         assert tap.settled_on is not None
         rate = money.rate_for(desk.rates(), tap.mcc, tap.acquirer_org, tap.issuer_org, tap.settled_on)
-        assert rate is not None, f"the rate under which {tap.serial} was cleared is gone"
         back = given_back(taps.parts(tap), dispute.right_fen, rate)
         (number,) = counters.take(ADJUSTMENT)
         books.post_adjustment(number, tap, back, on)

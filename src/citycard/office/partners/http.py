@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
@@ -22,6 +23,7 @@ from citycard.office.partners.models import Member
 
 FILES: Final = "/api/v1/partners/files"
 SIGNATURE_HEADER: Final = "Citycard-Signature"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 TIMEOUT_S: Final = 60
 ROUNDS_MAX: Final = 10_000  # files of one visit
 
@@ -29,6 +31,11 @@ PARTNER_UNREACHABLE = declare(
     "PARTNER_UNREACHABLE",
     "The office of {org} at {url} cannot be reached: {why}. Nothing was lost; try again later.",
     "无法连接 {org} 的后台 {url}：{why}。文件未丢失，请稍后重试。",
+)
+PARTNER_OPEN = declare(
+    "PARTNER_OPEN",
+    "The address {url} of {org} is not https: token and files would travel in the open. Correct the address.",
+    "{org} 的地址 {url} 不是 https，令牌和文件会明文传输，请更正地址。",
 )
 PARTNER_ANSWER = declare(
     "PARTNER_ANSWER",
@@ -47,7 +54,10 @@ def keep_token(org: str, token: str) -> None:
 
 
 def connect(member: Member) -> httpx.Client:
-    """A connection to a member's office."""
+    """A connection to a member's office; PARTNER_OPEN when a token would travel in the open."""
+    parts = urlsplit(member.url)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise PARTNER_OPEN(org=member.org, url=member.url)
     return httpx.Client(base_url=member.url, timeout=TIMEOUT_S, headers=headers(member))
 
 

@@ -78,8 +78,11 @@ def _taken(row: dict[str, Any], issuers: set[str]) -> tuple[ExchangedTap, TapRec
     return tap, record
 
 
-def _bring(terminal: str, pairs: list[tuple[ExchangedTap, TapRecord]]) -> None:
-    """Records of one terminal elsewhere, as batches in our lake, sealed by this office."""
+def _bring(terminal: str, pairs: list[tuple[ExchangedTap, TapRecord]], again: int = 0) -> None:
+    """Records of one terminal elsewhere, as batches in our lake, sealed by this office.
+
+    A batch that lies there already was judged: `again` makes another one of the same records.
+    """
     ForeignTerminal.objects.update_or_create(
         id=terminal, defaults={"issuer": pairs[0][1].issuer.hex(), "seen_at": clock.now()}
     )
@@ -94,6 +97,7 @@ def _bring(terminal: str, pairs: list[tuple[ExchangedTap, TapRecord]]) -> None:
             acquirer=chunk[0][1].issuer,
             batch=serial % 2**32,
             closed_at=max(record.tapped_at for _, record in chunk),
+            parameter_version=again,
         )
         sealed = header + batch_mac(custody.open_vault(), bytes.fromhex(terminal), header) + b"".join(raw)
         digest = digest_of(sealed)
@@ -113,7 +117,7 @@ def answer(run: date) -> dict[str, int]:
     rows, count = [], {"verified": 0, "refused": 0}
     for tap in open_taps.order_by("serial"):
         error = tap.error or _verdict(tap, run)
-        if error is None:
+        if error is None or _too_early(tap, error, run):
             continue
         good = error == codes.GOOD
         tap.error, tap.told = error, True
@@ -123,6 +127,16 @@ def answer(run: date) -> dict[str, int]:
         rows.append(hub.result_row(tap, us.org) | {"clearing_org": us.hub})
     outbox.send("FB", desk.member(us.hub), rows, run)
     return count
+
+
+def _too_early(tap: ExchangedTap, error: str, run: date) -> bool:
+    """Whether the run was told of terminals before this file brought a new one: then it looks again."""
+    if tap.error or error != codes.error_of(Reason.UNKNOWN_TERMINAL.code):
+        return False
+    record = evidence.to_record(taps.to_row(tap, "", ""))
+    _bring(record.terminal.hex(), [(tap, record)], again=run.toordinal())
+    tap.save(update_fields=["batch", "position"])
+    return True
 
 
 def _verdict(tap: ExchangedTap, run: date) -> str | None:
