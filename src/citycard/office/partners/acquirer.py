@@ -147,13 +147,13 @@ def forward(on: date) -> ExchangeFile:
         tap.acquirer_date = on
         taps.move(tap, Event.FORWARD)
         rows.append(taps.to_row(tap, us.org, us.hub))
-    ExchangedTap.objects.bulk_update(found, ["state", "acquirer_date"], batch_size=200)
+    taps.save_many(found, "state", "acquirer_date")
     return outbox.send("CD", desk.member(us.hub), rows, on)
 
 
 def take_results(sender: Member, name: FileName, records: list[dict[str, Any]]) -> None:
     """CR: what became of our presentments. Cleared ones are booked, returned ones wait for a person."""
-    cleared = []
+    cleared, heard = [], []
     for tap, row in _ours(records):
         if row["error"] == codes.GOOD:
             taps.move(tap, Event.CLEAR)
@@ -164,7 +164,8 @@ def take_results(sender: Member, name: FileName, records: list[dict[str, Any]]) 
         else:
             taps.move(tap, Event.RETURN)
         tap.error = row["error"]
-        tap.save()
+        heard.append(tap)
+    taps.save_many(heard, "state", "serial", "settled_on", "error", *taps.MONEY)
     books.post_cleared(cleared, name.business_date)
 
 

@@ -25,6 +25,7 @@ def take_feedback(sender: Member, name: FileName, records: list[dict[str, Any]])
     """The issuer's word on cleared taps: kept, and at the hub passed on to the acquirers."""
     us = desk.own()
     told = list(_told(sender, records, us.is_hub))
+    taps.save_many(told, "state", "error", "told")
     if not us.is_hub:
         return
     onward = defaultdict(list)
@@ -44,5 +45,4 @@ def _told(sender: Member, records: list[dict[str, Any]], at_hub: bool) -> Iterab
             raise SERIAL_UNKNOWN(serial=row["serial"], org=sender.org)
         taps.move(tap, Event.VERIFY if row["error"] == codes.GOOD else Event.REFUSE)
         tap.error, tap.told = row["error"], True
-        tap.save()
         yield tap

@@ -75,7 +75,7 @@ def take_details(sender: Member, name: FileName, records: list[dict[str, Any]]) 
             new.append(tap)
         elif not taps.same(before, row):
             alarms.raise_alarm(CONFLICT, before.ref, str(name), line=line)
-    ExchangedTap.objects.bulk_create(new, batch_size=200)
+    ExchangedTap.objects.bulk_create(new, batch_size=taps.ROWS_PER_INSERT)
 
 
 def clear(on: date) -> Cleared:
@@ -98,9 +98,7 @@ def _clear(on: date) -> Cleared:
     )
     _decide(found, on)
     cleared = [tap for tap in found if tap.state == State.CLEARED]
-    ExchangedTap.objects.bulk_update(
-        found, ["state", "serial", "settled_on", "error", *taps.MONEY], batch_size=100
-    )
+    taps.save_many(found, "state", "serial", "settled_on", "error", "issuer", *taps.MONEY)
     books.post_cleared(cleared, on)
     disputes.lapse(on)
     adjusted = disputes.adjust(on)

@@ -54,7 +54,7 @@ def take_cleared(sender: Member, name: FileName, records: list[dict[str, Any]]) 
             bring[record.terminal.hex()].append((tap, record))
     for terminal, pairs in sorted(bring.items()):
         _bring(terminal, pairs)
-    ExchangedTap.objects.bulk_create(new, batch_size=100)
+    ExchangedTap.objects.bulk_create(new, batch_size=taps.ROWS_PER_INSERT)
     books.post_cleared(new, name.business_date)
 
 
@@ -114,7 +114,7 @@ def answer(run: date) -> dict[str, int]:
     """
     us = desk.own()
     open_taps = ExchangedTap.objects.select_for_update().filter(side=desk.ISSUER, told=False)
-    rows, count = [], {"verified": 0, "refused": 0}
+    rows, answered, count = [], [], {"verified": 0, "refused": 0}
     for tap in open_taps.order_by("serial"):
         error = tap.error or _verdict(tap, run)
         if error is None or _too_early(tap, error, run):
@@ -122,9 +122,10 @@ def answer(run: date) -> dict[str, int]:
         good = error == codes.GOOD
         tap.error, tap.told = error, True
         taps.move(tap, Event.VERIFY if good else Event.REFUSE)
-        tap.save()
+        answered.append(tap)
         count["verified" if good else "refused"] += 1
         rows.append(hub.result_row(tap, us.org) | {"clearing_org": us.hub})
+    taps.save_many(answered, "state", "error", "told")
     outbox.send("FB", desk.member(us.hub), rows, run)
     return count
 

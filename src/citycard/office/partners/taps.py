@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from citycard.core.interop.columns import TAIL
@@ -15,6 +15,7 @@ COLUMNS: Final = (
     "acquirer_serial", "acquirer_date", "reference", "kind", "acquirer_org", "acquirer_code", "issuer_org",
     "mcc", "channel", "pan", "counter", "balance_before_fen", "amount_fen", "tapped_at", "algorithm", "test",
 )  # fmt: skip
+ROWS_PER_INSERT: Final = 500  # Django takes fewer where a database takes fewer parameters
 MONEY: Final = ("fee_fen", "issuer_share_fen", "acquirer_share_fen")
 
 
@@ -46,6 +47,17 @@ def to_row(tap: ExchangedTap, sender: str, receiver: str) -> dict[str, Any]:
 def same(tap: ExchangedTap, row: Mapping[str, Any]) -> bool:
     """Whether a row says what is known of the tap already."""
     return tap.verification == row[TAIL].hex() and all(getattr(tap, name) == row[name] for name in COLUMNS)
+
+
+def save_many(changed: Sequence[ExchangedTap], *columns: str) -> None:
+    """Save columns of many taps that exist; an upsert takes a tenth of the time of Django's bulk update."""
+    ExchangedTap.objects.bulk_create(
+        changed,
+        update_conflicts=True,
+        unique_fields=["ref"],
+        update_fields=list(columns),
+        batch_size=ROWS_PER_INSERT,
+    )
 
 
 def parts(tap: ExchangedTap) -> Parts:
