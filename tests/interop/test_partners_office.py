@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,62 @@ def test_a_run_that_did_not_know_the_terminal_yet_looks_again(west: Place) -> No
     again = ExchangedTap.objects.get()
     assert (again.state, again.told, again.batch == tap.batch) == ("cleared", False, False)
     assert len(list((west.home / "lake" / "raw").rglob("*.ccb"))) == 2
+
+
+DEATHS_MAX = 200  # statements of the longest of these, with room
+
+
+def dying(work: Callable[[], Any]) -> int:
+    """Do it over and over, dying one statement later each time, until nobody dies; how often that was."""
+    from citycard.lab.desk import mortal
+    from citycard.lab.faults import DeathTimer, Killed
+
+    for step in range(DEATHS_MAX):
+        death = DeathTimer()
+        death.arm(step)
+        try:
+            with mortal(death):
+                work()
+        except Killed:
+            continue
+        return step
+    raise AssertionError("it never ended")
+
+
+def test_a_city_that_dies_anywhere_takes_a_file_once(west: Place) -> None:
+    from citycard.office.intake.models import Alarm
+    from citycard.office.partners.models import ExchangedTap
+
+    away = cleared(detail(record(OWN_PAN, 180, issuer=ISSUERS[WEST]), 5, EAST, WEST), 71)
+    away["verification"] = away["verification"].replace(
+        b"\x99\x00\x01\x01\x00\x01", b"\x99\x01\x01\x01\x00\x01"
+    )
+    details, again = west[HUB].file("CL", [away]), west[HUB].file("DC", [listed()])
+    assert dying(lambda: came(details)) > 20
+    assert dying(lambda: came(again)) > 10
+    assert ExchangedTap.objects.get().state == "cleared"
+    assert ledger.balance(f"position:{PARTICIPANTS[HUB]}") == 179
+    assert len(list((west.home / "lake" / "raw").rglob("*.ccb"))) == 1
+    assert [came(one) for one in (details, again)] == ["known", "known"]
+    assert not Alarm.objects.exists()
+
+
+def test_a_hub_that_dies_anywhere_clears_once(hub: Place) -> None:
+    from citycard.office.partners import evening, outbox, shelf
+    from citycard.office.partners.models import ExchangedTap, ExchangeFile
+
+    item = hub[WEST].file("CD", [detail(record(PAN, 180, sequence=n), n, WEST, EAST) for n in (1, 2)])
+    assert dying(lambda: came(item)) > 10
+    assert dying(lambda: evening.close(DAY)) > 40
+    assert sorted(ExchangedTap.objects.values_list("serial", flat=True)) == [1, 2]
+    assert ledger.balance(f"position:{PARTICIPANTS[WEST]}") == 0
+    for made in ExchangeFile.objects.filter(sender=HUB):  # what is on the disk is what the rows say
+        raw, _ = shelf.read(made.path)
+        assert (files.digest_of(raw), len(files.read(outbox.name_of(made), raw))) == (
+            made.digest,
+            made.records,
+        )
+    numbers = ExchangeFile.objects.filter(sender=HUB, receiver=WEST, control=False).values_list(
+        "sequence", flat=True
+    )
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))  # no gap where a death was

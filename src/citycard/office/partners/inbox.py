@@ -108,9 +108,9 @@ def receive(name: str, raw: bytes, signature: bytes | None) -> Receipt:
         raise FILE_ALTERED(name=name)
     if arrival is Arrival.FAR:
         raise FILE_AHEAD(name=name)
-    if arrival is Arrival.REPEATED:
-        return Receipt(name, "known")
-    taken = tuple(take_waiting(sender))
+    taken = tuple(take_waiting(sender))  # a repeat as well: we may have died before it was taken
+    if arrival is Arrival.REPEATED and name not in taken:
+        return Receipt(name, "known", taken)
     if name not in taken:
         refused = _of(parsed).filter(digest=digest, status=ExchangeFile.Status.REFUSED).first()
         if refused is not None:
