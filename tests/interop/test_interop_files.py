@@ -16,6 +16,7 @@ from citycard.core.interop.columns import Column, Format
 from citycard.core.interop.files import FileName
 from citycard.core.interop.formats import CL, FB, HUB, A
 from citycard.core.interop.lists import FORMATS
+from citycard.core.money import FEN_MAX
 from citycard.core.problem import Problem
 from citycard.core.tlv import tlv
 from citycard.keys.partner import PartnerKey
@@ -48,10 +49,11 @@ CL_OFFSETS = {
 def values_of(column: Column) -> st.SearchStrategy[Any]:
     """Whatever a column can hold."""
     size = column.size
+    most = min(10 ** (size - 1) - 1, FEN_MAX)
     letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return {
-        "number": st.integers(0, 10**size - 1),
-        "signed": st.integers(-(10 ** (size - 1)) + 1, 10 ** (size - 1) - 1),
+        "number": st.integers(0, min(10**size - 1, FEN_MAX)),
+        "signed": st.integers(-most, most),
         "text": st.text("ab 望江卡①Ω", max_size=size // 2).map(str.rstrip),
         "code": st.just("") | st.text(letters, min_size=size, max_size=size),
         "date": st.none() | st.dates(date(1, 1, 1)),
@@ -134,6 +136,8 @@ BAD_TEXT = [
     (lambda raw: raw[:-1] + b" \n",                                 "FILE_LINE",    "362 bytes"),
     (lambda raw: raw.replace(b"000000000180", b"00000000018O"),     "FILE_COLUMN",  "column amount_fen (bytes 137 to 148)"),
     (lambda raw: raw.replace(b"20260302080130", b"20260302086130"), "FILE_COLUMN",  "tapped_at"),
+    (lambda raw: raw.replace(b"0" * 27 + b"2", b"9" * 28),          "FILE_COLUMN",  "fee_fen"),
+    (lambda raw: raw.replace(b"0000000042  ", b"00\x000000042  "),  "FILE_COLUMN",  "reference"),
     (lambda raw: raw.replace(b"0000000042  ", b"\x81 00000042  "),  "FILE_COLUMN",  "reference"),
 ]  # fmt: skip
 

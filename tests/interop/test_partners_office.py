@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,16 @@ def test_terminals_hear_of_issuers_and_lost_cards_elsewhere(west: Place) -> None
     }
     came(west[HUB].file("BN", [issuer]))
     assert parameters.current()["issuers"] == [ISSUERS[WEST]]  # not on the list any more
+    ended = {
+        "issuer": ISSUERS[EAST],
+        "issuer_org": EAST,
+        "member_org": EAST,
+        "accepted": 1,
+        "valid_from": DAY,
+    }
+    for until, accepted in ((DAY - timedelta(days=1), False), (DAY, True)):
+        came(west[HUB].file("BN", [issuer, ended | {"valid_until": until}]))
+        assert (ISSUERS[EAST] in parameters.current()["issuers"]) is accepted
     assert came(west[HUB].file("DC", [listed(), listed(OWN_PAN)])) == "taken"
     assert (hotlist.version(), hotlist.delta(0).add) == (1, [OWN_PAN, PAN])
     assert came(west[HUB].file("DC", [listed(action=2), listed("03109901010000000099", 2)])) == "taken"
@@ -383,3 +394,17 @@ def test_a_hub_that_dies_anywhere_clears_once(hub: Place) -> None:
         "sequence", flat=True
     )
     assert sorted(numbers) == list(range(1, len(numbers) + 1))  # no gap where a death was
+
+
+def test_a_file_that_contradicts_itself_is_refused_whole(west: Place) -> None:
+    """Two taps under one serial: neither is taken, nothing is booked, and the office stands."""
+    from citycard.office.partners.models import ExchangedTap
+
+    rows = [cleared(detail(record(OWN_PAN, 180, sequence=n), n, EAST, WEST), 71) for n in (1, 2)]
+    assert came(west[HUB].file("CL", rows)) == "FILE_REFUSED"
+    assert not ExchangedTap.objects.exists()
+    assert ledger.balance(f"position:{PARTICIPANTS[HUB]}") == 0
+    twice = [cleared(detail(record(OWN_PAN, 180), 1, EAST, WEST), serial) for serial in (71, 72)]
+    assert came(west[HUB].file("CL", twice, number=1)) == "taken"
+    assert ExchangedTap.objects.get().serial == 71
+    assert "EXCHANGE_CONFLICT" in alarms()

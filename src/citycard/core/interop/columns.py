@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any, Final, TypeVar
 
+from citycard.core.money import FEN_MAX
 from citycard.core.problem import Problem, declare
 from citycard.core.tlv import TlvError, parse
 
@@ -41,12 +42,16 @@ class Misfit(ValueError):
 def _digits(value: Any, size: int) -> bytes:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**size:
         raise Misfit(f"{value!r} is no number of at most {size} digits")
+    if value > FEN_MAX:
+        raise Misfit(f"{value} is more than any account or counter holds")
     return f"{value:0{size}d}".encode()
 
 
 def _from_digits(raw: bytes) -> int:
     if not raw.isdigit():
         raise Misfit(f"{_shown(raw)} is not all digits")
+    if int(raw) > FEN_MAX:
+        raise Misfit(f"{_shown(raw)} is more than any account or counter holds")
     return int(raw)
 
 
@@ -64,7 +69,7 @@ def _from_signed(raw: bytes) -> int:
 
 
 def _text(value: Any, size: int) -> bytes:
-    if not isinstance(value, str) or value != value.rstrip(" ") or any(mark in value for mark in "\r\n"):
+    if not isinstance(value, str) or value != value.rstrip(" ") or any(mark < " " for mark in value):
         raise Misfit(f"{value!r} is no text of one line without blanks at its end")
     try:
         raw = value.encode(ENCODING)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from citycard.core.interop import files, signing
 from citycard.core.interop.channel import Arrival, Came, judge
@@ -164,7 +164,7 @@ def take_waiting(sender: Member) -> list[str]:
                 with transaction.atomic():
                     _take(sender, found, name)
                 names.append(str(name))
-            except (Problem, LayoutError) as problem:
+            except (Problem, LayoutError, IntegrityError) as problem:  # the last: two rows of one serial
                 _refuse(found, name, problem)
 
 
@@ -189,9 +189,9 @@ def _take(sender: Member, found: ExchangeFile, name: FileName) -> None:
         Member.objects.filter(pk=sender.pk).update(taken=name.sequence)
 
 
-def _refuse(found: ExchangeFile, name: FileName, problem: Problem | LayoutError) -> None:
+def _refuse(found: ExchangeFile, name: FileName, problem: Exception) -> None:
     """Set a file aside; its sender sends it again, corrected, under the same number."""
-    code = problem.code if isinstance(problem, Problem) else "LAYOUT"
+    code = problem.code if isinstance(problem, Problem) else "CONTRADICTION"
     found.status, found.why = ExchangeFile.Status.REFUSED, f"{code}: {problem}"[:300]
     found.save(update_fields=["status", "why"])
     alarms.raise_alarm(REFUSED, name.sender, f"{name}:{found.digest}", problem=code, why=str(problem)[:300])

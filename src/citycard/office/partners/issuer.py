@@ -49,6 +49,7 @@ def take_cleared(sender: Member, name: FileName, records: list[dict[str, Any]]) 
             continue
         tap, record = _taken(row, issuers)
         tap.settled_on = name.business_date
+        known[tap.ref] = tap
         new.append(tap)
         if record is not None:
             bring[record.terminal.hex()].append((tap, record))

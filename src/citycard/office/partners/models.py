@@ -261,7 +261,10 @@ class PartnerHotlistEntry(models.Model):
 
 
 class ForeignTerminal(models.Model):
-    """A terminal of another city at which one of our cards was used; told to clearing as the issuer's."""
+    """A terminal of another city at which one of our cards was used; told to clearing as the issuer's.
+
+    A terminal belongs to one acquirer, so an office answers abroad for the cards of one issuer.
+    """
 
     id = models.CharField(_("terminal"), max_length=12, primary_key=True)
     issuer = models.CharField(_("issuer"), max_length=16)
