@@ -29,7 +29,7 @@ def move(dispute: Dispute, act: Act, by: str, words: str = "") -> None:
     after = step(dispute.stage, act)
     if after is None:
         raise DISPUTE_MOVE(case=dispute.case, org=dispute.originator_org, stage=dispute.stage, act=act.value)
-    _event(dispute, act.value, by, dispute.stage, after.value, words)
+    _event(dispute, act.value, by, (dispute.stage, after.value), words)
     dispute.stage = after.value
     if after in (Stage.DISMISSED, Stage.CLOSED):
         _tap(dispute, Event.UPHOLD)
@@ -40,7 +40,7 @@ def begin(tap: ExchangedTap, party: Party, by: str, words: str, **fields: Any) -
     """Open a dispute about a tap and move the tap to DISPUTED; EXCHANGE_MOVE when it cannot be."""
     dispute = Dispute.objects.create(tap=tap, party=party.value, stage=Stage.RAISED.value, **fields)
     _tap(dispute, Event.DISPUTE)
-    _event(dispute, RAISE, by, "", Stage.RAISED.value, words)
+    _event(dispute, RAISE, by, ("", Stage.RAISED.value), words)
     return dispute
 
 
@@ -48,7 +48,7 @@ def adjusted(dispute: Dispute, number: int, on: Any, back_fen: int, by: str) -> 
     """The adjustment is booked: dispute and tap are at rest."""
     dispute.adjust_serial, dispute.adjusted_on, dispute.back_fen = number, on, back_fen
     if dispute.stage != Stage.GRANTED:  # a member hears of the grant by its adjustment
-        _event(dispute, Act.GRANT.value, by, dispute.stage, Stage.GRANTED.value, "")
+        _event(dispute, Act.GRANT.value, by, (dispute.stage, Stage.GRANTED.value))
         dispute.stage = Stage.GRANTED.value
     move(dispute, Act.ADJUST, by)
     _tap(dispute, Event.ADJUST)
@@ -83,7 +83,8 @@ def _tap(dispute: Dispute, event: Event) -> None:
     dispute.tap = tap
 
 
-def _event(dispute: Dispute, act: str, by: str, before: str, after: str, words: str) -> None:
+def _event(dispute: Dispute, act: str, by: str, moved: tuple[str, str], words: str = "") -> None:
+    before, after = moved
     DisputeEvent.objects.create(
         dispute=dispute, at=clock.now(), act=act, by=by, before=before, after=after, words=words
     )

@@ -35,7 +35,7 @@ def raise_dispute(
     """Dispute a cleared tap: `right_fen` is what it should have been, below what was cleared."""
     us, today = desk.own(), on or desk.today()
     tap = ExchangedTap.objects.select_for_update().filter(pk=ref).first()
-    why = _not_raisable(tap, by, cause, right_fen, words, today)
+    why = _not_disputable(tap, by, today) or _not_sayable(tap, cause, right_fen, words)
     if why is not None or tap is None:
         return DisputeRefusal(why or Why.TAP_UNKNOWN, acts.RAISE, ref)
     (case,) = counters.take(CASE)
@@ -49,10 +49,8 @@ def raise_dispute(
     return dispute
 
 
-def _not_raisable(
-    tap: ExchangedTap | None, by: Actor, cause: str, right_fen: int, words: str, today: date
-) -> Why | None:
-    """The first reason against raising a dispute, or None."""
+def _not_disputable(tap: ExchangedTap | None, by: Actor, today: date) -> Why | None:
+    """The first reason why this tap cannot be disputed now, or not by this person; or None."""
     if not by.roles & WHO:
         return Why.NOT_PERMITTED
     if tap is None or tap.side == desk.HUB:
@@ -61,11 +59,14 @@ def _not_raisable(
         return Why.NOT_CLEARED
     if acts.open_about(tap) or (State(tap.state), Event.DISPUTE) not in TAP_MOVES:
         return Why.ALREADY_OPEN
-    if not may_raise(tap.settled_on, max(today, tap.settled_on)):
-        return Why.TOO_LATE
+    return None if may_raise(tap.settled_on, max(today, tap.settled_on)) else Why.TOO_LATE
+
+
+def _not_sayable(tap: ExchangedTap | None, cause: str, right_fen: int, words: str) -> Why | None:
+    """The first reason against what is said of it, or None."""
     if cause not in codes.CAUSES:
         return Why.CAUSE_UNKNOWN
-    if not 0 <= right_fen < tap.amount_fen:
+    if tap is None or not 0 <= right_fen < tap.amount_fen:
         return Why.AMOUNT_WRONG
     if not words.strip():
         return Why.WORDS_MISSING

@@ -104,20 +104,21 @@ def _take(record: TapRecord, issuer: PartnerIssuer, run: date, found: Tap) -> bo
         if before.batch != found.batch and before.counter != record.counter:
             alarms.raise_alarm(CONFLICT, record.id[:64], found.batch, taken=before.batch, came=found.batch)
         return False
-    _present(record, issuer, run, found.batch, found.position)
+    _present(record, issuer, run, (found.batch, found.position))
     return True
 
 
 def _present(
-    record: TapRecord, issuer: PartnerIssuer, on: date, batch: str, position: int, corrects: str = ""
+    record: TapRecord, issuer: PartnerIssuer, on: date, lies_at: tuple[str, int], corrects: str = ""
 ) -> ExchangedTap:
+    """A new presentment of a record that lies in our lake at (batch, position)."""
     us = desk.own()
     (serial,) = counters.take(SERIAL)
     orgs = {"acquirer_org": us.org, "issuer_org": issuer.issuer_org, "receiver_org": us.hub}
     row = evidence.to_row(record, serial, on, orgs | {"sender_org": us.org})
     tap = taps.from_row(row, desk.ACQUIRER, State.TAKEN, record.id)
     tap.issuer, tap.acquirer = issuer.issuer, record.acquirer.hex()
-    tap.batch, tap.position, tap.corrects = batch, position, corrects
+    (tap.batch, tap.position), tap.corrects = lies_at, corrects
     tap.save(force_insert=True)
     return tap
 
@@ -132,7 +133,7 @@ def present_again(ref: str, on: date) -> ExchangedTap:
         raise NOT_CORRECTABLE(ref=ref, why="it was presented again before")
     record = TapRecord.decode(_records(old.batch)[old.position])
     issuer = PartnerIssuer.objects.get(pk=old.issuer)
-    return _present(record, issuer, on, old.batch, old.position, corrects=ref)
+    return _present(record, issuer, on, (old.batch, old.position), corrects=ref)
 
 
 @transaction.atomic

@@ -79,27 +79,17 @@ def tell(to: Member, on: date) -> ExchangeFile:
     """Tell a member with an LD list what we have taken, refused and miss."""
     us = desk.own()
     received = ExchangeFile.objects.filter(sender=to.org, receiver=us.org, control=False)
-    rows = []
+    head = {"sender_org": to.org, "receiver_org": us.org}
+    rows: list[dict[str, Any]] = []
     newest = received.filter(status=ExchangeFile.Status.TAKEN, sequence=to.taken).first()
     if newest is not None:
-        rows.append(_row(to, us.org, newest.file, newest.sequence, "taken", newest.records, newest.digest))
+        rows.append(
+            head | {"file": newest.file, "sequence": newest.sequence, "state": "taken",
+                    "records": newest.records, "digest": newest.digest}
+        )  # fmt: skip
     kept = received.exclude(status=ExchangeFile.Status.REFUSED)
     ahead = set(kept.filter(sequence__gt=to.taken).values_list("sequence", flat=True))
     refused = received.filter(status=ExchangeFile.Status.REFUSED, sequence__gt=to.taken)
     told = max(refused.values_list("sequence", flat=True), default=0)
-    rows += [_row(to, us.org, "", n, "wanted", 0, "") for n in wanted(ahead, to.taken, told)]
+    rows += [head | {"sequence": number, "state": "wanted"} for number in wanted(ahead, to.taken, told)]
     return send(files.CONTROL, to, rows, on)
-
-
-def _row(
-    to: Member, receiver: str, file: str, sequence: int, state: str, records: int, digest: str
-) -> dict[str, Any]:
-    return {
-        "file": file,
-        "sender_org": to.org,
-        "receiver_org": receiver,
-        "sequence": sequence,
-        "state": state,
-        "records": records,
-        "digest": digest,
-    }
