@@ -52,7 +52,15 @@ def test_a_clearing_officer_withdraws_and_raises_again(city: small.Small, signed
 def test_whoever_only_looks_cannot_act(city: small.Small, signed_in: SignedIn) -> None:
     from citycard.office.disputes.models import Dispute
 
+    again = signed_in(Role.ADMINISTRATOR).post(
+        reverse("console:exchanged_tap", args=[city.exchanged]), {"again": "1"}, follow=True
+    )
+    assert "cannot be presented again" in again.content.decode()
     auditor = signed_in(Role.AUDITOR)
+    assert (
+        auditor.post(reverse("console:exchanged_tap", args=[city.exchanged]), {"again": "1"}).status_code
+        == 403
+    )
     for address, form in (
         (reverse("console:dispute", args=[city.dispute]), {"act": "withdraw", "words": ""}),
         (

@@ -129,7 +129,7 @@ def test_a_gap_in_time_is_no_rate_and_two_equal_ones_are_told() -> None:
     with pytest.raises(Problem, match="m, n") as caught:
         money.rate_for(two, "4111", "a", "i", DAY)
     assert caught.value.code == "RATE_AMBIGUOUS"
-    with pytest.raises(ValueError, match="more than its fee"):
+    with pytest.raises(Problem, match="more than its fee"):
         Rate("bad", 10, 6, 5, DAY)
 
 

@@ -37,6 +37,8 @@ def said(result: Result) -> Any:
 
 def test_an_operator_joins_exchanges_and_reconciles(run: Any, home: Path) -> None:
     from citycard.keys.partner import PartnerKey
+    from citycard.office.partners import desk
+    from citycard.office.partners.models import ExchangePosition
 
     told = said(run("init", HUB, "--hub", HUB, "--json"))
     assert said(run("init", HUB, "--hub", HUB, "--json")) == told  # the key stays
@@ -57,10 +59,24 @@ def test_an_operator_joins_exchanges_and_reconciles(run: Any, home: Path) -> Non
     assert "token ccp_" in minted.stdout
     assert run("token", WEST, text="ccp_theirs\n").exit_code == 0
     assert (home / "partners" / f"{WEST}.token").read_text() == "ccp_theirs"
+    assert run("rate", "metro", "--charge-bp", "60", "--issuer-bp", "35", "--mcc", "4111").exit_code == 0
+    assert run("rate", "metro", "--charge-bp", "60", "--issuer-bp", "70").exception.code == "RATE_INVALID"
+    assert [(one.name, one.issuer_bp, one.mcc) for one in desk.rates()] == [("metro", 35, "4111")]
+    assert run("publish", "--date", DAY.isoformat()).exit_code == 0
     assert said(run("close", "--date", DAY.isoformat(), "--json"))["taps"] == 0
     sent = said(run("exchange", "--json"))
-    assert {org: len(done["sent"]) for org, done in sent.items()} == {WEST: 4, EAST: 4}  # CL, CR, BP, LD
+    assert {org: len(done["sent"]) for org, done in sent.items()} == {
+        WEST: 7,
+        EAST: 7,
+    }  # IN, BN, ER, CL, CR, BP, LD
     assert said(run("reconcile", "--json"))["sound"] is True
+    assert run("reconcile").stdout.endswith("all agree\n")
+    ExchangePosition.objects.create(
+        settled_on=DAY, member_org=WEST, counterparty_org=HUB, taps=0, amount_fen=0, fee_fen=0,
+        issuer_share_fen=0, acquirer_share_fen=0, net_fen=5,
+    )  # fmt: skip
+    wrong = run("reconcile")
+    assert (wrong.exit_code, "DIFFERS" in wrong.stdout) == (1, True)
 
 
 def test_a_file_is_shown_and_a_bad_one_is_told_by_line(run: Any, hub: Place, tmp_path: Path) -> None:

@@ -91,6 +91,45 @@ def member(
 
 
 @app.command()
+def rate(
+    name: Annotated[str, typer.Argument(help="Name of the row; again with the same name changes it.")],
+    charge_bp: Annotated[int, typer.Option(min=0, max=10_000, help="Whole fee in basis points.")],
+    acquirer_bp: Annotated[int, typer.Option(min=0, max=10_000, help="Of it, back to the acquirer.")] = 0,
+    issuer_bp: Annotated[int, typer.Option(min=0, max=10_000, help="Of it, to the issuer.")] = 0,
+    valid_from: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2000-01-01",
+    valid_until: Annotated[str, typer.Option(help="Last day; none: open.")] = "",
+    acquirer: Annotated[str, typer.Option(help="Organisation; none: any.")] = "",
+    issuer: Annotated[str, typer.Option(help="Company code; none: any.")] = "",
+    mcc: Annotated[str, typer.Option(help="Merchant category; none: any.")] = "",
+    home: Home = options.HOME_DEFAULT,
+) -> None:
+    """Set a row of the hub's contract. 设置费率。"""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.core.interop.money import Rate
+    from citycard.office.partners import desk
+
+    until = options.parse_date(valid_until) if valid_until else None
+    first = options.parse_date(valid_from)
+    desk.set_rate(Rate(name, charge_bp, acquirer_bp, issuer_bp, first, until, acquirer, issuer, mcc))
+    typer.echo(f"{name} {charge_bp} {acquirer_bp} {issuer_bp}")
+
+
+@app.command()
+def publish(day: Day, home: Home = options.HOME_DEFAULT) -> None:
+    """The hub tells all members who takes part, whose cards are accepted, and the codes. 发布名单。"""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.office.partners import lists
+
+    lists.publish(options.parse_date(day))
+
+
+@app.command()
 def token(org: Org, home: Home = options.HOME_DEFAULT) -> None:
     """Keep the token with which we reach a member's office; it is asked for, or read from a pipe. 令牌。"""
     import sys
@@ -150,8 +189,8 @@ def reconcile(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> Non
     from citycard.office.partners.reconcile import reconcile as check
 
     found = check()
-    _show(found.as_json(), as_json, "\n".join(f"{k} {v}" for k, v in found.as_json().items()))
-    if not found.sound:
+    _show(found.as_json(), as_json, found.as_text())
+    if not found.agrees:
         raise typer.Exit(1)
 
 

@@ -22,6 +22,11 @@ CODE: Final = "exchange"
 ADJUSTED: Final = "exchange_adjust"
 PAID: Final = "exchange_payment"
 
+RATE_INVALID = declare(
+    "RATE_INVALID",
+    "Rate {rate} gives away more than its fee, or its fee is no part of the amount. Nothing was changed.",
+    "费率 {rate} 的分润超过手续费，或手续费率无效，未作修改。",
+)
 RATE_AMBIGUOUS = declare(
     "RATE_AMBIGUOUS",
     "Rates {rates} cover a tap of {acquirer} with a card of {issuer} (MCC {mcc}) on {on} equally well."
@@ -48,7 +53,7 @@ class Rate:
     def __post_init__(self) -> None:
         parts = (self.charge_bp, self.acquirer_bp, self.issuer_bp)
         if min(parts) < 0 or self.acquirer_bp + self.issuer_bp > self.charge_bp or self.charge_bp > BASIS:
-            raise ValueError(f"rate {self.name} gives away more than its fee")
+            raise RATE_INVALID(rate=self.name)
 
     def covers(self, mcc: str, acquirer: str, issuer: str, on: date) -> bool:
         """Whether this row is about such a tap on such a day."""

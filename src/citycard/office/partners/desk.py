@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from threading import Lock
@@ -140,6 +140,16 @@ def rates() -> list[Rate]:
         *("valid_from", "valid_until", "acquirer", "issuer", "mcc"),
     )
     return [Rate(*row) for row in ExchangeRate.objects.order_by("name").values_list(*columns)]
+
+
+@transaction.atomic
+def set_rate(rate: Rate, by: str = "setup") -> None:
+    """Add a row to the hub's contract or change it; what was cleared under it stays as it was booked."""
+    values = asdict(rate)
+    name = values.pop("name")
+    ExchangeRate.objects.update_or_create(name=name, defaults=values)
+    told = {key: value.isoformat() if isinstance(value, date) else value for key, value in values.items()}
+    audit.record(by, "exchange_rate", name, **told)
 
 
 def accepted_issuers(today: date) -> list[str]:

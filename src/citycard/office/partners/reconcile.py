@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from citycard.core.interop.states import AT_REST
+from citycard.core.money import yuan
 from citycard.office import ledger
 from citycard.office.ledger import chart
 from citycard.office.ledger.models import LedgerAccount
@@ -28,20 +29,39 @@ class Agreement:
     files: dict[str, int] = field(default_factory=dict)
 
     @property
+    def agrees(self) -> bool:
+        """Books balance, and every date's positions are those of the books."""
+        return self.ledger_balanced and self.positions_sum_fen == 0 and not self.differing
+
+    @property
     def sound(self) -> bool:
-        """Nothing for a person to look into."""
+        """Everything agrees and nothing is under way: all taps at rest, no file waits."""
         resting = {state.value for state in AT_REST}
-        return (
-            self.ledger_balanced
-            and self.positions_sum_fen == 0
-            and not self.differing
-            and not self.files.get(ExchangeFile.Status.WAITING.value)
-            and set(self.states) <= resting
-        )
+        waiting = self.files.get(ExchangeFile.Status.WAITING.value)
+        return self.agrees and not waiting and set(self.states) <= resting
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"sound": self.sound}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"agrees": self.agrees, "sound": self.sound}
+
+    def as_text(self) -> str:
+        """For people."""
+        lines = [
+            f"ledger    {'balanced' if self.ledger_balanced else 'OUT OF BALANCE'}, "
+            f"positions add up to {self.positions_sum_fen} fen"
+        ]
+        for day, nets in self.nets.items():
+            told = ", ".join(f"{org} {yuan(fen)}" for org, fen in nets.items())
+            lines.append(
+                f"{day} {told}{'  DIFFERS from the positions told' if day in self.differing else ''}"
+            )
+        for what, found in (("taps", self.states), ("files", self.files)):
+            lines.append(
+                f"{what:<9} " + (", ".join(f"{name} {n}" for name, n in sorted(found.items())) or "none")
+            )
+        lines.append("all agree" if self.agrees else "THESE DO NOT AGREE")
+        return "\n".join(lines)
 
 
 def reconcile() -> Agreement:

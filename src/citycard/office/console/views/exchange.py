@@ -6,12 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from citycard.core.interop.disputes import Act, allowed
 from citycard.core.interop.lists import FORMATS
+from citycard.core.interop.states import State
+from citycard.core.problem import Problem
+from citycard.office import audit
 from citycard.office.console import labels
 from citycard.office.console.access import missing, page, refused, show
 from citycard.office.console.forms import Raise, Reply
@@ -20,7 +24,7 @@ from citycard.office.console.views.pages import cut
 from citycard.office.disputes import acts, evidence, verbs
 from citycard.office.disputes.models import Dispute
 from citycard.office.disputes.refusals import DisputeRefusal, Why
-from citycard.office.partners import desk
+from citycard.office.partners import acquirer, desk
 from citycard.office.partners.models import STATES, ExchangedTap, ExchangeFile, PartnerIssuer
 from citycard.office.staff.roles import Actor
 
@@ -89,6 +93,8 @@ def exchanged_tap(request: HttpRequest, by: Actor, ref: str) -> HttpResponse:
     found = ExchangedTap.objects.filter(pk=ref).first()
     if found is None:
         return missing(request, _("There is no such exchanged tap."))
+    if request.method == "POST" and "again" in request.POST:
+        return _present_again(request, by, ref)
     form = Raise(request.POST if request.method == "POST" else None, causes=queries.causes())
     refusal = ""
     if request.method == "POST" and form.is_valid():
@@ -106,9 +112,26 @@ def exchanged_tap(request: HttpRequest, by: Actor, ref: str) -> HttpResponse:
         "form": form,
         "refusal": refusal,
         "may_raise": bool(by.roles & verbs.WHO) and found.serial is not None and not acts.open_about(found),
+        "may_present": bool(by.roles & verbs.WHO)
+        and (found.side, found.state) == (desk.ACQUIRER, State.ADJUSTED),
         "disputes": queries.dispute_rows(found.disputes.order_by("id"), desk.today()),
     }
     return show(request, "exchanged_tap", context, status=409 if refusal else 200)
+
+
+def _present_again(request: HttpRequest, by: Actor, ref: str) -> HttpResponse:
+    """A tap that was adjusted goes to the hub once more, as our terminal recorded it."""
+    if not by.roles & verbs.WHO:
+        return refused(request)
+    try:
+        with transaction.atomic():
+            made = acquirer.present_again(ref, desk.today())
+            audit.record(by.name, "present_again", ref, made=made.ref)
+    except Problem as problem:
+        messages.error(request, problem.text("zh" if labels.chinese() else "en"))
+        return redirect("console:exchanged_tap", ref=ref)
+    messages.success(request, _("The tap goes to the hub again with the next files."))
+    return redirect("console:exchanged_tap", ref=made.ref)
 
 
 @page("disputes")
