@@ -162,6 +162,7 @@ def test_a_holders_complaint_ends_in_a_refund_and_history_stays(booked: Place) -
     assert came(booked[HUB].file("AD", [adjustment | {"adjust_serial": 5}])) == "FILE_REFUSED"  # not twice
     assert ledger.balance(f"due:{OWN_PAN}") == 180
     assert Dispute.objects.count() == 1
+    assert raised().why.code == "ALREADY_ADJUSTED"
 
 
 def test_a_tap_whose_tac_failed_is_disputed_by_itself_and_refunds_nobody(booked: Place) -> None:

@@ -19,6 +19,11 @@ class Why(Enum):
     TAP_UNKNOWN = (2, "There is no such exchanged tap here", "没有这笔跨城交易")
     NOT_CLEARED = (3, "The tap was not cleared, so no money has moved", "该交易尚未清分，资金未划转")
     ALREADY_OPEN = (4, "A dispute about this tap is open already", "该交易已有未结争议")
+    ALREADY_ADJUSTED = (
+        13,
+        "The tap was adjusted already: there is nothing left to dispute",
+        "该交易已调整，不能再提争议",
+    )
     TOO_LATE = (5, "The tap was settled too long ago to be disputed", "已超过提出争议的期限")
     CAUSE_UNKNOWN = (6, "There is no such cause code", "没有该原因代码")
     AMOUNT_WRONG = (7, "The right amount must be below the amount cleared", "应收金额须小于已清分金额")

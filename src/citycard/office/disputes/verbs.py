@@ -57,8 +57,10 @@ def _not_disputable(tap: ExchangedTap | None, by: Actor, today: date) -> Why | N
         return Why.TAP_UNKNOWN
     if tap.state not in MONEY_MOVED or tap.settled_on is None:
         return Why.NOT_CLEARED
-    if acts.open_about(tap) or (State(tap.state), Event.DISPUTE) not in TAP_MOVES:
+    if acts.open_about(tap):
         return Why.ALREADY_OPEN
+    if (State(tap.state), Event.DISPUTE) not in TAP_MOVES:
+        return Why.ALREADY_ADJUSTED
     return None if may_raise(tap.settled_on, max(today, tap.settled_on)) else Why.TOO_LATE
 
 
@@ -71,6 +73,11 @@ def _not_sayable(tap: ExchangedTap | None, cause: str, right_fen: int, words: st
     if not words.strip():
         return Why.WORDS_MISSING
     return None if acts.fits(words) else Why.WORDS_TOO_LONG
+
+
+def may_raise_now(tap: ExchangedTap, by: Actor, today: date) -> bool:
+    """Whether this person may dispute this tap today, whatever they say of it."""
+    return _not_disputable(tap, by, today) is None
 
 
 @transaction.atomic

@@ -129,6 +129,8 @@ def present_again(ref: str, on: date) -> ExchangedTap:
     old = ExchangedTap.objects.select_for_update().filter(pk=ref, side=desk.ACQUIRER).first()
     if old is None or old.state != State.ADJUSTED:
         raise NOT_CORRECTABLE(ref=ref, why="it is not an adjusted tap of ours")
+    if old.error == codes.GOOD or not old.disputes.filter(back_fen=old.amount_fen).exists():
+        raise NOT_CORRECTABLE(ref=ref, why="its issuer had verified it, or only a part was given back")
     if ExchangedTap.objects.filter(corrects=ref).exists():
         raise NOT_CORRECTABLE(ref=ref, why="it was presented again before")
     record = TapRecord.decode(_records(old.batch)[old.position])

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from citycard.core.interop import codes
 from citycard.core.interop.disputes import Act, allowed
 from citycard.core.interop.lists import FORMATS
 from citycard.core.interop.states import State
@@ -21,7 +22,7 @@ from citycard.office.console.access import missing, page, refused, show
 from citycard.office.console.forms import Raise, Reply
 from citycard.office.console.queries import exchange as queries
 from citycard.office.console.views.pages import cut
-from citycard.office.disputes import acts, evidence, verbs
+from citycard.office.disputes import evidence, verbs
 from citycard.office.disputes.models import Dispute
 from citycard.office.disputes.refusals import DisputeRefusal, Why
 from citycard.office.partners import acquirer, desk
@@ -111,9 +112,10 @@ def exchanged_tap(request: HttpRequest, by: Actor, ref: str) -> HttpResponse:
     context = _about(found) | {
         "form": form,
         "refusal": refusal,
-        "may_raise": bool(by.roles & verbs.WHO) and found.serial is not None and not acts.open_about(found),
+        "may_raise": desk.takes_part() and verbs.may_raise_now(found, by, desk.today()),
         "may_present": bool(by.roles & verbs.WHO)
-        and (found.side, found.state) == (desk.ACQUIRER, State.ADJUSTED),
+        and (found.side, found.state) == (desk.ACQUIRER, State.ADJUSTED)
+        and found.error != codes.GOOD,
         "disputes": queries.dispute_rows(found.disputes.order_by("id"), desk.today()),
     }
     return show(request, "exchanged_tap", context, status=409 if refusal else 200)
