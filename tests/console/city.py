@@ -32,6 +32,8 @@ class Small:
     adult: Any
     child: Any
     bus_terminal: str
+    exchanged: str
+    dispute: int
 
 
 def build(home: Path) -> Small:
@@ -42,7 +44,8 @@ def build(home: Path) -> Small:
     terminal = terminals()
     clear(home, pans, terminal)
     trouble(pans, terminal)
-    return Small(pans, adult, child, terminal)
+    ref, dispute = exchange(pans)
+    return Small(pans, adult, child, terminal, ref, dispute)
 
 
 def scheme() -> None:
@@ -140,6 +143,53 @@ def trouble(pans: list[str], terminal: str) -> None:
     verbs.report_loss(pans[1], CLERK)
     verbs.bind(pans[1], Card.objects.get(pan=pans[1]).holder, CLERK)  # refused: it has one, and it is lost
     approvals.ask("destroy", pans[5], CLERK)
+
+
+def exchange(pans: list[str]) -> tuple[str, int]:
+    """Another city and a hub; one tap of ours there was verified and is disputed, and a file was refused."""
+    from citycard.core.interop import evidence
+    from citycard.core.record import TapRecord
+    from citycard.keys.partner import PartnerKey
+    from citycard.office.disputes import verbs
+    from citycard.office.disputes.models import Dispute
+    from citycard.office.partners import desk, taps
+    from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangePosition
+
+    us, them, hub = "99000000001", "99010000001", "99990000001"
+    desk.use_key(PartnerKey.from_seed(b"\x01" * 32))  # for tests only
+    for org, participant, name in (
+        (us, SCHEME, "望江"),
+        (them, "1900990100000001", "岚港"),
+        (hub, "1999990000000001", "中心"),
+    ):
+        roles = ["hub"] if org == hub else ["issuer", "acquirer"]
+        desk.add_member(
+            org, participant=participant, roles=roles, name_en=name, name_zh=name, public_key="ab" * 32
+        )
+    desk.join(us, hub)
+    desk.add_issuer("02009902ffffffff", them, name_en="岚港", name_zh="岚港")
+    record = TapRecord(
+        kind=1, service=1, txn=9, counter=9, issuer=bytes.fromhex(ISSUER), pan=pans[0], acquirer=bytes(8),
+        terminal=bytes.fromhex("990101010001"), sequence=1, tapped_at=MORNING, balance_before_fen=5000,
+        amount_fen=180, tac=bytes(4),
+    )  # fmt: skip
+    orgs = {"acquirer_org": them, "issuer_org": us, "receiver_org": us, "sender_org": hub}
+    tap = taps.from_row(evidence.to_row(record, 5, DAY, orgs), "issuer", "verified", record.id)
+    tap.serial, tap.settled_on, tap.issuer, tap.error = 71, DAY, ISSUER, "000000"
+    tap.save(force_insert=True)
+    ExchangePosition.objects.create(
+        settled_on=DAY, member_org=us, counterparty_org=hub, taps=1, amount_fen=180, fee_fen=0,
+        issuer_share_fen=0, acquirer_share_fen=0, net_fen=-180,
+    )  # fmt: skip
+    ExchangeFile.objects.create(
+        file="CR", sender=hub, receiver=us, business_date=DAY, sequence=1, form="txt", digest="0" * 64,
+        status="refused", why="TAP_NOT_OURS", at=MORNING, path="",
+    )  # fmt: skip
+    officer = Actor("wang", frozenset({Role.CLEARING_OFFICER}))
+    made = verbs.raise_dispute(tap.ref, officer, cause="4005", right_fen=0, words="重复扣款", on=DAY)
+    assert isinstance(made, Dispute), made
+    assert ExchangedTap.objects.get().state == "disputed"
+    return tap.ref, made.pk
 
 
 def _verdict(terminal: str, sequence: int, pan: str, ride: int) -> dict[str, Any]:

@@ -33,6 +33,11 @@ statement          no      no         yes       yes      yes
 taps               no      no         yes       yes      yes
 ledger             no      no         yes       yes      yes
 account            no      no         yes       yes      yes
+exchange           no      no         yes       yes      yes
+exchanged          no      no         yes       yes      yes
+exchanged_tap      no      no         yes       yes      yes
+disputes           no      no         yes       yes      yes
+dispute            no      no         yes       yes      yes
 terminals          no      no         yes       yes      yes
 terminal           no      no         yes       yes      yes
 alarms             no      no         yes       yes      yes
@@ -48,7 +53,7 @@ ROLES = (Role.CLERK, Role.KEY_CUSTODIAN, Role.CLEARING_OFFICER, Role.AUDITOR, Ro
 TABLE = {
     line.split()[0]: dict(zip(ROLES, line.split()[1:], strict=True)) for line in DOORS.split("\n") if line
 }
-MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "taps", "ledger", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab"]  # fmt: skip
+MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "taps", "ledger", "exchange", "exchanged", "disputes", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab"]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.value)

@@ -124,13 +124,14 @@ def test_every_page_stands_without_data(signed_in: SignedIn, language: str) -> N
 
 NOWHERE = (
     "cards/00000000000000000000/", "cards/x/block/", "runs/2031-01-01/", "runs/yesterday/", "ledger/card:0/",
-    "terminals/ffffffffffff/", "holders/00000000-0000-0000-0000-000000000000/",
+    "terminals/ffffffffffff/", "exchange/taps/x/", "disputes/99999/", "holders/00000000-0000-0000-0000-000000000000/",
     "runs/2026-03-02/participants/0/", "runs/2026-03-02/statements/secret.csv",
     "runs/2026-03-02/statements/..%2Fsecret.csv", "runs/2026-03-02/statements/%2e%2e",
 )  # fmt: skip
 STRANGE = (
     "taps/?run=never&service=x&page=-3", "cards/?status=nonsense&page=1000", "audit/?actor=%00&q='--",
     "ledger/?kind=no&q=%25", "terminals/?acquirer=&service=99", "search/?q=%E9%99%88", "hotlist/?former=on",
+    "exchange/?status=x&file=%00", "exchange/taps/?state=x&side=&pan=%27", "disputes/?every=on&page=9",
 )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from tests.console import city as small
 
 BARE = (
     "dashboard", "search", "cards", "holders", "register", "hotlist", "approvals", "runs", "taps", "ledger",
-    "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff",
-    "taplab",
+    "exchange", "exchanged", "disputes",
+    "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab",
 )  # fmt: skip
 
 
@@ -26,6 +26,8 @@ def addresses(city: small.Small) -> dict[str, str]:
         "statement": [day, f"{small.BUS}.csv"],
         "account": [f"position:{small.BUS}"],
         "terminal": [city.bus_terminal],
+        "exchanged_tap": [city.exchanged],
+        "dispute": [city.dispute],
     }
     found = {name: reverse(f"console:{name}") for name in BARE}
     return found | {name: reverse(f"console:{name}", args=args) for name, args in named.items()}

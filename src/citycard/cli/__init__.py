@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 from citycard import __version__
-from citycard.cli import apportion, bench, card, city, conform, fares, keys, lab, perso, reader, replay
+from citycard.cli import (
+    apportion,
+    bench,
+    card,
+    city,
+    conform,
+    fares,
+    keys,
+    lab,
+    partners,
+    perso,
+    reader,
+    replay,
+)
 from citycard.core.problem import Problem
 
 app = typer.Typer(
@@ -31,7 +44,9 @@ app.add_typer(replay.app, name="replay")
 app.add_typer(apportion.app, name="apportion")
 app.add_typer(fares.app, name="fares")
 app.add_typer(conform.app, name="conform")
-for module in (city, lab, bench):
+app.add_typer(partners.app, name="partners")
+app.add_typer(lab.app, name="lab")
+for module in (city, bench):
     module.register(app)
 
 

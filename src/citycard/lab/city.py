@@ -8,7 +8,7 @@ ends a business date. Nothing here knows how a tap works; it only brings the par
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -104,6 +104,7 @@ class City:
         durable: bool = True,
         cost: Cost | None = None,
         plans: Sequence[TerminalPlan] | None = None,
+        shared_keys: Mapping[KeyName, bytes] | None = None,
     ) -> None:
         self.home = home
         self.scheme = scheme
@@ -112,6 +113,7 @@ class City:
         self.clock = SimClock(FOUNDED)
         self.durable = durable
         self.plans = tuple(plans if plans is not None else scheme.terminal_plans)
+        self.shared_keys = dict(shared_keys or {})  # roots this city has in common with others
         self.cost = cost or (STRONG if durable else CHEAP)
         self.tally = Tally()
         self._night = DeathTimer()  # when clearing and posting die
@@ -136,6 +138,8 @@ class City:
         )
         transport = self._randbytes(16)
         self.vault.import_key(KeyName.TRANSPORT, 0, 1, transport)
+        for name, key in self.shared_keys.items():
+            self.vault.import_key(name, 0, 1, key)
         scheme_ceremony(self.vault)
         progress("key ceremony 密钥仪式", 1, 1)
         self._open_office(progress)

@@ -42,6 +42,8 @@ INSTALLED_APPS = [
     "citycard.office.intake",
     "citycard.office.settlement",
     "citycard.office.taplab",
+    "citycard.office.partners",
+    "citycard.office.disputes",
     "citycard.office.console",
 ]
 MIDDLEWARE = [

@@ -31,6 +31,11 @@ OTHER_TERMINAL = declare(
     "This token is of terminal {terminal}; it may not ask for terminal {found}.",
     "该令牌属于终端 {terminal}，不能访问终端 {found}。",
 )
+OTHER_MEMBER = declare(
+    "OTHER_MEMBER",
+    "The token is of member {org}, the file is sent by {found}.",
+    "令牌属于成员 {org}，而文件的发送方为 {found}。",
+)
 NO_ADDRESS = declare(
     "NO_ADDRESS",
     "There is nothing at {path}. The addresses are listed at /api/v1/docs.",
@@ -68,9 +73,22 @@ STATUS: Final = {
     "LOAD_UNKNOWN": 404,
     "LOAD_CARD_UNKNOWN": 404,
     "NO_ADDRESS": 404,
+    "OTHER_MEMBER": 403,
+    "FILE_NOT_OURS": 403,
+    "MEMBER_UNKNOWN": 403,
+    "FILE_ALTERED": 409,
+    "FILE_AHEAD": 409,
     "INTERNAL": 500,
 }
-OURS: Final = ("VAULT_", "KEY_", "LEDGER_", "SCHEME_", "OFFICE_")  # the terminal cannot help these: 503
+OURS: Final = (
+    "VAULT_",
+    "KEY_",
+    "LEDGER_",
+    "SCHEME_",
+    "OFFICE_",
+    "EXCHANGE_UNSET",
+    "PARTNER_KEY_",
+)  # the terminal cannot help these: 503
 log = logging.getLogger(__name__)
 
 

@@ -25,6 +25,19 @@ class Error(Schema):
     message: str
 
 
+class FileReceived(Schema):
+    """`taken`, `waiting` for those before it, `known` from before, or `fetched`."""
+
+    name: str
+    status: str
+
+
+class FileList(Schema):
+    """Names of exchange files."""
+
+    files: list[str]
+
+
 class BatchStored(Schema):
     """`stored` now, or `known`: the same batch was stored before."""
 

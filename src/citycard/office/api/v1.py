@@ -12,7 +12,7 @@ from ninja.security import HttpBearer
 
 from citycard.core.record import BATCH_RECORDS_MAX, HEADER_SIZE, RECORD_SIZE
 from citycard.office import clock
-from citycard.office.api import errors, migrations
+from citycard.office.api import errors, migrations, partners
 from citycard.office.api.shapes import (
     BatchStored,
     Error,
@@ -49,11 +49,12 @@ class TerminalToken(HttpBearer):
 api = NinjaAPI(
     title="citycard office",
     version="1",
-    description="What terminals bring and fetch. Errors are `{code, message}`; `code` never changes.",
+    description="What terminals and partners bring and fetch. Errors are `{code, message}`; a code stays.",
     auth=TerminalToken(),
     urls_namespace="office_api",
 )
 errors.install(api)
+api.add_router("/partners", partners.router)
 
 
 def terminal_of(request: HttpRequest) -> Terminal:

@@ -7,8 +7,9 @@ the list of any version, and the difference between any two, can be computed at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from django.db import transaction
@@ -17,8 +18,11 @@ from django.db.models import Q, QuerySet
 from citycard.office import clock
 from citycard.office.cards import counters
 from citycard.office.cards.models import HotlistEntry
+from citycard.office.partners.models import PartnerHotlistEntry
 
 COUNTER: Final = "hotlist"
+Entry = HotlistEntry | PartnerHotlistEntry
+LISTS: Final[tuple[type[Entry], ...]] = (HotlistEntry, PartnerHotlistEntry)  # ours and other cities
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,11 @@ def take_off(pans: Iterable[str]) -> int:
 
 def at_version(number: int) -> set[str]:
     """The whole list as it stood in a version."""
-    return set(HotlistEntry.objects.filter(_stands(number)).values_list("card_id", flat=True))
+    return {
+        pan
+        for entries in LISTS
+        for pan in entries.objects.filter(_stands(number)).values_list("card_id", flat=True)
+    }
 
 
 def delta(since: int) -> Delta:
@@ -73,8 +81,9 @@ def delta(since: int) -> Delta:
     now = version()
     if not 0 < since <= now:
         return Delta(now, 0, sorted(at_version(now)), [])
-    changed = HotlistEntry.objects.filter(Q(version__gt=since) | Q(delisted_version__gt=since))
+    news = Q(version__gt=since) | Q(delisted_version__gt=since)
     before, after = set(), set()
+    changed: Iterator[Entry] = chain.from_iterable(entries.objects.filter(news) for entries in LISTS)
     for entry in changed:  # an entry untouched since then stands in both versions, or in neither
         if entry.version <= since:
             before.add(entry.card_id)

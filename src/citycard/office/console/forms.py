@@ -105,6 +105,38 @@ class Replace(InHand):
     field_order = ("new", "in_hand")
 
 
+class Raise(Form):
+    """Why an exchanged tap is disputed, and what it should have been."""
+
+    cause = forms.ChoiceField(label=_("Cause"))
+    right = forms.DecimalField(
+        label=_("Right amount (yuan)"),
+        help_text=_("What should have been charged; 0 when nothing."),
+        min_value=Decimal(0),
+        max_value=YUAN_MAX,
+        decimal_places=2,
+        initial=Decimal(0),
+    )
+    words = forms.CharField(label=_("In words"), max_length=60)
+
+    def __init__(self, *args: Any, causes: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["cause"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = causes
+
+    @property
+    def right_fen(self) -> int:
+        """In fen."""
+        return int(self.cleaned_data["right"] * 100)
+
+
+class Reply(Form):
+    """What is said with an act in a dispute."""
+
+    words = forms.CharField(label=_("In words"), max_length=60, required=False)
+
+
 class NewHolder(Form):
     """Registers a person."""
 

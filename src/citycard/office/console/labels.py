@@ -8,6 +8,7 @@ from typing import Final
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from citycard.core.interop.evidence import AWAY
 from citycard.core.record import Flag
 from citycard.core.refusal import Reason
 from citycard.office.cards.refusals import Why
@@ -114,6 +115,21 @@ TRANSFERS: Final[dict[str, Text]] = {
     "refund_due": _("refund"),
     "refund_float": _("refund paid by the float"),
     "refund_fee": _("refund fee"),
+    "exchange": _("taps in other cities"),
+    "exchange_adjust": _("adjustment between cities"),
+    "exchange_payment": _("payment between cities"),
+    "exchange_refund": _("owed to the holder after a dispute"),
+}
+ACTS: Final[dict[str, Text]] = {
+    "raise": _("raise"),
+    "accept": _("accept"),
+    "contest": _("contest"),
+    "represent": _("present again"),
+    "withdraw": _("withdraw"),
+    "grant": _("grant"),
+    "dismiss": _("dismiss"),
+    "lapse": _("deadline passed"),
+    "adjust": _("adjust"),
 }
 ROLES: Final[dict[str, Text]] = {
     "issuer": _("issuer"),
@@ -121,6 +137,8 @@ ROLES: Final[dict[str, Text]] = {
     "retailer": _("retailer"),
     "scheme": _("scheme operator"),
     "subsidy": _("bears concessions"),
+    "partner": _("partner in another city"),
+    "hub": _("hub"),
 }
 LISTED: Final[dict[str, Text]] = {
     "lost": _("reported lost"),
@@ -140,6 +158,13 @@ ALARMS: Final[dict[str, Text]] = {
     "LOAD_UNKNOWN": _("A proven load that the office never authorised"),
     "SAM_STOLEN": _("A batch came from a security module that was reported stolen"),
     "LEDGER_SUSPENSE": _("Proven purchases beyond what the card's account holds"),
+    "EXCHANGE_ALTERED": _("An exchange file came again with other content"),
+    "EXCHANGE_SIGNATURE": _("An exchange file's signature does not verify"),
+    "EXCHANGE_REFUSED": _("An exchange file was refused"),
+    "EXCHANGE_CONFLICT": _("An exchanged tap came again with other content"),
+    "EXCHANGE_POSITION": _("The hub's position of a date is not that of our books"),
+    "EXCHANGE_MISHEARD": _("A member acknowledged a file that we did not send"),
+    "EXCHANGE_CODE": _("The hub uses an error code that has no words here"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {
     "identity_card": _("identity card"),
@@ -180,6 +205,8 @@ def service(code: int | None) -> str:
         return str(_("any service"))
     if code == LOADS:
         return str(_("top-ups"))
+    if code == AWAY:
+        return str(_("in another city"))
     found = REGISTRY.get(code)
     if found is None:
         return str(_("service %(code)s")) % {"code": code}

@@ -54,6 +54,8 @@ MENU_OF: Final = {
     "console:participant": "runs",
     "console:account": "ledger",
     "console:terminal": "terminals",
+    "console:exchanged_tap": "exchanged",
+    "console:dispute": "disputes",
 }
 
 UNFOLD: Final[dict[str, Any]] = {

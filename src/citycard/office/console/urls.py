@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from citycard.office.console.views import cards, desk, guard, money, overview, scheme, taplab
+from citycard.office.console.views import cards, desk, exchange, guard, money, overview, scheme, taplab
 
 pages = [
     path("", overview.dashboard, name="dashboard"),
@@ -27,6 +27,11 @@ pages = [
     path("taps/", money.taps, name="taps"),
     path("ledger/", money.ledger, name="ledger"),
     path("ledger/<str:id>/", money.account, name="account"),
+    path("exchange/", exchange.exchange, name="exchange"),
+    path("exchange/taps/", exchange.exchanged, name="exchanged"),
+    path("exchange/taps/<str:ref>/", exchange.exchanged_tap, name="exchanged_tap"),
+    path("disputes/", exchange.disputes, name="disputes"),
+    path("disputes/<int:id>/", exchange.dispute, name="dispute"),
     path("terminals/", scheme.terminals, name="terminals"),
     path("terminals/<str:id>/", scheme.terminal, name="terminal"),
     path("alarms/", scheme.alarms, name="alarms"),

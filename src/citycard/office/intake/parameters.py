@@ -20,6 +20,7 @@ from citycard.office.intake import business
 from citycard.office.intake.models import ParameterSet
 from citycard.office.issuing import sams
 from citycard.office.participants.models import Participant, Tariff
+from citycard.office.partners import desk
 
 
 def current() -> dict[str, Any]:
@@ -52,7 +53,7 @@ def compose(today: date) -> dict[str, Any]:
         },
         "tariffs": tariffs,
         "tariff_versions": versions,
-        "issuers": [one.id for one in accepted if "issuer" in one.roles],
+        "issuers": [one.id for one in accepted if "issuer" in one.roles] + desk.accepted_issuers(today),
         "distrusted": list(sams.distrusted()),
     }
 

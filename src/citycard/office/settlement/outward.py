@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +20,12 @@ from django.conf import settings
 from django.db import transaction
 
 from citycard.core import tables
+from citycard.core.interop.evidence import AWAY
 from citycard.core.tables import Table
 from citycard.office.cards.models import Card, HotlistEntry
 from citycard.office.issuing import sams
 from citycard.office.participants.models import Contract, Line, Participant, Tariff, Terminal
+from citycard.office.partners.models import ForeignTerminal
 
 EXCHANGE: Final = "exchange"
 READ_AT_ONCE: Final = 5000  # rows fetched from the database at a time
@@ -74,8 +77,11 @@ def _tables() -> dict[Table, Rows]:
             }
             for one in Participant.objects.order_by("id")
         ),
-        tables.TERMINALS: _values(
-            Terminal, "id", "acquirer_id", "service", "line", "station", "active", table=tables.TERMINALS
+        tables.TERMINALS: chain(
+            _values(
+                Terminal, "id", "acquirer_id", "service", "line", "station", "active", table=tables.TERMINALS
+            ),
+            _elsewhere(),
         ),
         tables.CARDS: _values(
             Card, "pan", "issuer_id", "card_class", "status", "personalised_fen", table=tables.CARDS
@@ -104,6 +110,13 @@ def _tables() -> dict[Table, Rows]:
     )
     assert set(found) == set(tables.TO_CLEARING)
     return found
+
+
+def _elsewhere() -> Rows:
+    """Terminals of other cities at which our cards were used: taps there are the issuer's own affair."""
+    for one in ForeignTerminal.objects.order_by("id").iterator(READ_AT_ONCE):
+        yield {"terminal": one.id, "acquirer": one.issuer, "service": AWAY, "line": 0, "station": 0,
+               "active": False}  # fmt: skip
 
 
 def _values(model: Any, *columns: str, table: Table) -> Rows:

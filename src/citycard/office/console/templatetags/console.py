@@ -16,6 +16,9 @@ register = template.Library()
 TONES = {
     "active": "ok", "accepted": "ok", "posted": "ok", "approved": "ok", "booked": "ok",
     "in_stock": "info", "personalised": "info", "pending": "info", "waiting": "warn", "suspended": "warn",
+    "verified": "ok", "upheld": "ok", "taken": "ok", "made": "info", "forwarded": "info", "cleared": "info",
+    "refused": "bad", "disputed": "warn", "returned": "bad", "adjusted": "mute", "raised": "warn",
+    "contested": "warn", "represented": "warn", "arbitration": "warn", "granted": "info", "dismissed": "mute",
     "lost": "bad", "blocked": "bad", "rejected": "bad", "declined": "bad", "voided": "mute",
 }  # fmt: skip
 
