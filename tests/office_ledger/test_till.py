@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from citycard.cli import app, till
+from citycard.cli import app, options
 from citycard.cli.personalise import FACTORY_KEY
 from citycard.core.card import T_UNION, blank_card
 from citycard.core.problem import Problem
@@ -28,7 +28,7 @@ def image(city: City, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     (city.home / SQLITE_FILE).touch()  # so the home is seen to have an office; the tests' own database serves
     city.still.at = datetime.now().replace(microsecond=0)
-    monkeypatch.setattr(till, "open_vault", lambda home, passphrase: city.vault)
+    monkeypatch.setattr(options, "open_vault", lambda home: city.vault)
     Participant.objects.filter(pk=ISSUER).update(pan_prefix="03199012")
     Terminal.objects.create(id=SHOP, acquirer_id=BUS, service=3)
     Tariff.objects.create(

@@ -29,7 +29,7 @@ from tests.support import parts
 from tests.support.pcscd import PrivatePcscd, in_reader, started
 from tests.terminal import world
 
-APPEAR_S = 10.0  # pcscd looks every 0.4 s; a busy machine takes longer
+APPEAR_S = 30.0  # pcscd looks every 0.4 s; a busy machine takes longer
 SELECT = "00 A4 04 00 08 A0 00 00 06 32 01 01 05 00"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -47,6 +48,32 @@ def lab(
             typer.echo(shown)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command(name="load-shape")
+def load_shape(
+    flows: Annotated[Path, typer.Argument(help="Parquet of passenger flows by station and ten minutes.")],
+    weekend: Annotated[
+        bool, typer.Option("--weekend", help="Days of the weekend, not working days.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the shape as JSON, for --shape.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The shape of a real day from published flows, so that a generated day has its peaks. 负荷曲线。"""
+    from citycard.lab.load_shape import from_flows
+
+    shape = from_flows(flows, weekend=weekend)
+    if out is not None:
+        out.write_text(json.dumps(shape.to_plain()), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(shape.to_plain()))
+        return
+    typer.echo(f"{shape.days} days: {sum(shape.entries):,} enter, {sum(shape.exits):,} leave, on average")
+    most = max(shape.entries)
+    for hour in range(24):
+        counts = shape.entries[6 * hour : 6 * hour + 6]
+        typer.echo(f"{hour:02d}:00 {sum(counts):>9,}  {'█' * round(max(counts) / most * 50)}")
+    typer.echo(f"peak: {shape.peak:.1f} times the mean of the day")
 
 
 @app.command()
