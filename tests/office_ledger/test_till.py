@@ -89,9 +89,14 @@ def test_a_card_of_the_office_is_made_loaded_and_charged_through_it(city: City, 
     assert told(image, "info")["balance_fen"] == before
 
 
-def test_a_card_the_office_does_not_know_is_a_test_card(city: City, image: Path) -> None:
+def test_a_card_the_office_does_not_know_is_a_test_card(
+    city: City, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from citycard.office.intake.models import Load, RawBatch
 
+    monkeypatch.delenv(
+        "CITYCARD_DATABASE_URL", raising=False
+    )  # by which a home is seen to have an office too
     (city.home / SQLITE_FILE).unlink()
     assert code(image, "personalise", "--factory-key") == "PERSO_WHO"
     who = ["--issuer", ISSUER, "--pan"]
