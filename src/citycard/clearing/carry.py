@@ -23,12 +23,8 @@ def _settled(claims: Expression, judged: Expression) -> Expression:
     return claims.filter(~claims.reused).anti_join(waiting, TAP_KEY)
 
 
-def _touched(settled: Expression, before: Expression, settings: Expression) -> Expression:
-    """The intervals of known counters of the cards in question, joined where they meet.
-
-    A gap is closed as well once the window of the record above it has ended. A card first seen at counter 1
-    is no gap (some chips count from 1), but its counter 0 stays free: its record may only be late.
-    """
+def _intervals(settled: Expression, before: Expression) -> Expression:
+    """All known counters of the cards in question, one interval each."""
     points = settled.select(
         *CARD,
         lo=settled.counter,
@@ -36,8 +32,45 @@ def _touched(settled: Expression, before: Expression, settings: Expression) -> E
         balance_fen=settled.after_fen,
         last_at=settled.tapped_at,
         opened_on=settled.business_date,
+        old=ibis.literal(0, "int64"),
     )
-    t = points.union(before.select(*STATE_COLUMNS)).cross_join(settings.select("oldest"))
+    return points.union(before.select(*STATE_COLUMNS, old=ibis.literal(1, "int64")))
+
+
+def _spans(intervals: Expression) -> Expression:
+    """Each card's counters as if none were missing; `whole`: none is, which is nearly always so.
+
+    That can be told without sorting where all new counters lie above one old interval.
+    """
+    t = intervals.mutate(
+        held=intervals.hi - intervals.lo + 1,
+        above=(intervals.old == 0).ifelse(intervals.lo, ibis.null("int64")),
+        below=(intervals.old == 1).ifelse(intervals.hi, ibis.null("int64")),
+    )
+    t = t.group_by(*CARD).aggregate(
+        olds=t.old.sum().cast("int64"),
+        above=t.above.min(),
+        below=t.below.max(),
+        bottom=t.lo.min(),
+        top=t.hi.max(),
+        held=t.held.sum().cast("int64"),
+        balance_fen=t.balance_fen.argmax(t.hi),
+        last_at=t.last_at.max(),
+        opened_on=t.opened_on.min(),
+    )
+    apart = (t.olds <= 1) & (t.above > t.below).fill_null(True)
+    t = t.mutate(lo=t.bottom, hi=t.top, whole=apart & (t.held == t.top - t.bottom + 1))
+    return t.select(*STATE_COLUMNS, "whole")
+
+
+def _touched(intervals: Expression, spans: Expression, settings: Expression) -> Expression:
+    """The intervals of known counters of the cards in question, joined where they meet.
+
+    A gap is closed as well once the window of the record above it has ended. A card first seen at counter 1
+    is no gap (some chips count from 1), but its counter 0 stays free: its record may only be late.
+    """
+    whole = spans.filter(spans.whole).select(*STATE_COLUMNS)
+    t = intervals.semi_join(spans.filter(~spans.whole), CARD).cross_join(settings.select("oldest"))
     order = {"group_by": [t.pan, t.kind], "order_by": [t.lo, t.hi]}
     t = t.mutate(reached=t.hi.max().over(ibis.window(preceding=(None, 1), **order)))
     ended = t.opened_on.fill_null(t.oldest) < t.oldest
@@ -45,7 +78,7 @@ def _touched(settled: Expression, before: Expression, settings: Expression) -> E
     t = t.mutate(apart=apart.fill_null(False).cast("int64"))
     island = t.apart.sum().over(ibis.cumulative_window(group_by=[t.pan, t.kind], order_by=[t.lo, t.hi]))
     t = t.mutate(island=island)
-    return (
+    broken = (
         t.group_by("pan", "kind", "island")
         .aggregate(
             bottom=t.lo.min(),
@@ -57,6 +90,7 @@ def _touched(settled: Expression, before: Expression, settings: Expression) -> E
         .mutate(lo=ibis._.bottom, hi=ibis._.top)
         .select(*STATE_COLUMNS)
     )
+    return whole.union(broken)
 
 
 def _cards(state: Expression, touched: Expression) -> Expression:
@@ -88,16 +122,25 @@ def _open_loads(
     return t.filter(after <= t.late_days * 86400).select(*columns)
 
 
-def _sequences(judged: Expression, last: Expression) -> Expression:
+def _sequences(judged: Expression) -> Expression:
     """The newest record known of each terminal, rejected ones aside: they may be sent again, corrected."""
     held = judged.filter(judged.original & (judged.verdict != REJECTED))
-    t = held.select("terminal_id", last_sequence=held.sequence).union(last)
+    t = held.group_by("terminal_id").aggregate(last_sequence=held.sequence.max())
+    return t
+
+
+def _sequences_total(parts: Expression, last: Expression) -> Expression:
+    """The newest record known of each terminal over all parts of the run and what was known before."""
+    t = parts.union(last)
     return t.group_by("terminal_id").aggregate(last_sequence=t.last_sequence.max())
 
 
-SETTLED: Final = Step("settled", _settled, CLAIMS, JUDGED)
-TOUCHED: Final = Step("touched", _touched, SETTLED, BEFORE, s.SETTINGS)
+SETTLED: Final = Step("settled", _settled, CLAIMS, JUDGED, view=True)
+INTERVALS: Final = Step("intervals", _intervals, SETTLED, BEFORE)
+SPANS: Final = Step("spans", _spans, INTERVALS)
+TOUCHED: Final = Step("touched", _touched, INTERVALS, SPANS, s.SETTINGS)
 NEXT_CARDS: Final = Step("next_cards", _cards, s.STATE, TOUCHED)
 NEXT_LOADS: Final = Step("next_loads", _open_loads, LOADS, s.OPEN_LOADS, JUDGED, NEXT_CARDS, s.SETTINGS)
-NEXT_SEQUENCES: Final = Step("next_sequences", _sequences, JUDGED, s.LAST_SEQUENCES)
-STEPS: Final = (SETTLED, TOUCHED, NEXT_CARDS)
+SEQUENCES: Final = Step("sequences", _sequences, JUDGED)
+NEXT_SEQUENCES: Final = Step("next_sequences", _sequences_total, s.SEQUENCE_PARTS, s.LAST_SEQUENCES)
+STEPS: Final = (SETTLED, INTERVALS, SPANS, TOUCHED, NEXT_CARDS)

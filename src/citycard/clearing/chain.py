@@ -27,24 +27,35 @@ from citycard.core.refusal import Reason
 CARD: Final = ("pan", "kind")
 
 
-def _claims(standing: Expression, state: Expression) -> Expression:
-    """Evidence with `reused`: whether another record holds its counter, in this run or before it."""
+def _contested(standing: Expression) -> Expression:
+    """Evidence whose counter another record claims as well in this run: all but the one that holds it."""
     t = standing.filter(standing.evidence)
-    load = t.kind == int(Kind.LOAD)
-    after = load.ifelse(t.balance_before_fen + t.amount_fen, t.balance_before_fen - t.amount_fen)
-    t = t.mutate(kind=t.kind.cast("int64"), counter=t.counter.cast("int64"), after_fen=after)
+    t = t.mutate(kind=t.kind.cast("int64"), counter=t.counter.cast("int64"))
+    counters = (*CARD, "counter")
+    many = t.group_by(*counters).aggregate(claims=t.count())
+    t = t.semi_join(many.filter(many.claims > 1), counters)
     same = ibis.window(
         group_by=[t.pan, t.kind, t.counter],
         order_by=[t.pooled.desc(), (t.reason_no != 0), t.tapped_at, t.terminal_id, t.sequence],
     )
     t = t.mutate(place=ibis.row_number().over(same))
+    return t.filter(t.place > 0).select(*TAP_KEY).mutate(beaten=ibis.literal(True))
+
+
+def _claims(standing: Expression, contested: Expression, state: Expression) -> Expression:
+    """Evidence with `reused`: whether another record holds its counter, in this run or before it."""
+    t = standing.filter(standing.evidence)
+    load = t.kind == int(Kind.LOAD)
+    after = load.ifelse(t.balance_before_fen + t.amount_fen, t.balance_before_fen - t.amount_fen)
+    t = t.mutate(kind=t.kind.cast("int64"), counter=t.counter.cast("int64"), after_fen=after)
     used = t.filter(~t.pooled).inner_join(state, CARD)
     used = used.filter(used.counter.between(used.lo, used.hi)).select(*TAP_KEY).distinct()
     used = used.mutate(used=ibis.literal(True))
     t = t.left_join(used, TAP_KEY).select(t, "used")
+    t = t.left_join(contested, TAP_KEY).select(t, "beaten")
     return t.select(
         *TAP_KEY, *CARD, "counter", "balance_before_fen", "amount_fen", "after_fen", "tapped_at",
-        "business_date", "reason_no", "pooled", reused=(t.place > 0) | t.used.notnull(),
+        "business_date", "reason_no", "pooled", reused=t.beaten.notnull() | t.used.notnull(),
     )  # fmt: skip
 
 
@@ -65,7 +76,7 @@ def _before(claims: Expression, state: Expression, cards: Expression) -> Express
 
 
 def _linked(claims: Expression, before: Expression) -> Expression:
-    """Each holder of a counter with `gap`, and for purchases `missing_fen`: what loads must explain."""
+    """Holders of a counter after a `gap`, and purchases with `missing_fen`: what loads must explain."""
     held = claims.filter(~claims.reused)
     points = held.select(
         *TAP_KEY, *CARD, "balance_before_fen", lo=held.counter, hi=held.counter, balance_fen=held.after_fen
@@ -92,9 +103,10 @@ def _linked(claims: Expression, before: Expression) -> Expression:
     follows = (t["last"] == t.reached) & ((t.lo == t.reached + 1) | first)
     checked = follows.fill_null(False) & (t.kind == int(Kind.PURCHASE))
     missing = checked.ifelse(t.balance_before_fen - t.last_fen, 0)
-    return t.select(
+    t = t.select(
         *TAP_KEY, "pan", "balance_before_fen", "last_fen", gap=gap.fill_null(False), missing_fen=missing
     )
+    return t.filter(t.gap | (t.missing_fen != 0))
 
 
 def _loads(claims: Expression, open_loads: Expression) -> Expression:
@@ -141,7 +153,7 @@ def _explained(linked: Expression, loads: Expression) -> Expression:
 def _chained(
     claims: Expression, linked: Expression, explained: Expression, settings: Expression
 ) -> Expression:
-    """The reason the card's other records give against each piece of evidence, 0 if none."""
+    """The evidence the card's other records speak against, with the reason."""
     t = claims.left_join(linked, TAP_KEY).select(claims, "gap", "missing_fen")
     t = t.left_join(explained, TAP_KEY).select(t, "explained").cross_join(settings)
     over = t.business_date < t.oldest
@@ -152,13 +164,15 @@ def _chained(
         (t.gap.fill_null(False) & ~over, Reason.COUNTER_GAP.number),
         else_=Reason.OK.number,
     )
-    return t.select(*TAP_KEY, chain_no=reason.cast("int64"))
+    t = t.select(*TAP_KEY, chain_no=reason.cast("int64"))
+    return t.filter(t.chain_no != Reason.OK.number)
 
 
-CLAIMS: Final = Step("claims", _claims, STANDING, s.STATE)
+CONTESTED: Final = Step("contested", _contested, STANDING)
+CLAIMS: Final = Step("claims", _claims, STANDING, CONTESTED, s.STATE)
 BEFORE: Final = Step("before", _before, CLAIMS, s.STATE, s.CARDS)
 LINKED: Final = Step("linked", _linked, CLAIMS, BEFORE)
 LOADS: Final = Step("loads", _loads, CLAIMS, s.OPEN_LOADS)
 EXPLAINED: Final = Step("explained", _explained, LINKED, LOADS)
 CHAINED: Final = Step("chained", _chained, CLAIMS, LINKED, EXPLAINED, s.SETTINGS)
-STEPS: Final = (CLAIMS, BEFORE, LINKED, LOADS, EXPLAINED, CHAINED)
+STEPS: Final = (CONTESTED, CLAIMS, BEFORE, LINKED, LOADS, EXPLAINED, CHAINED)

@@ -132,20 +132,35 @@ class Columns:
         )
         return list(zip(*columns, strict=True))
 
+    def verified(self, check: TacChecker) -> Array:
+        """Which records decoded and carry the TAC their card makes."""
+        tac_ok = np.zeros(len(self.wire), bool)
+        if self.decoded.any():
+            tac_ok[self.decoded] = np.asarray(check(self.tac_rows()), bool)
+        return tac_ok
+
+    def _names(self, check: TacChecker) -> dict[str, Any]:
+        """What tells one delivery of a record from another."""
+        return {
+            "batch_no": self.batch_no.astype("i8"),
+            "position": self.position.astype("i8"),
+            "decoded": self.decoded,
+            "tac_ok": self.verified(check),
+            "terminal_id": number(self.wire["terminal"]),
+            "sequence": self.wire["sequence"].astype("i8"),
+            "fingerprint": fingerprint(self.wire),
+        }
+
+    def names(self, check: TacChecker, schema: pa.Schema) -> pa.Table:
+        """Only the columns deliveries are told apart by, in the order of a schema."""
+        columns = self._names(check)
+        return pa.Table.from_arrays([_arrow(columns[f.name], f.type) for f in schema], schema=schema)
+
     def table(self, check: TacChecker) -> pa.Table:
         """The columns of `TAPS`, TACs verified."""
         wire = self.wire
-        tac_ok = np.zeros(len(wire), bool)
-        if self.decoded.any():
-            tac_ok[self.decoded] = np.asarray(check(self.tac_rows()), bool)
         columns: dict[str, Any] = {
-            "batch_no": self.batch_no,
-            "position": self.position,
-            "decoded": self.decoded,
-            "tac_ok": tac_ok,
-            "terminal_id": _number(wire["terminal"]),
-            "sequence": wire["sequence"].astype("i8"),
-            "fingerprint": fingerprint(wire),
+            **self._names(check),
             "tapped_at": self.tapped_at.astype("datetime64[us]"),
             "business_date": self.business_date,
             "entry_at": self.entry_at.astype("datetime64[us]"),
@@ -197,8 +212,8 @@ def moment64(at: datetime) -> np.datetime64:
     return np.datetime64(at, "s")
 
 
-def _number(raw: Array) -> Array:
-    """(n, 6) bytes -> n 64-bit numbers."""
+def number(raw: Array) -> Array:
+    """(n, up to 8) bytes -> n 64-bit numbers."""
     wide = np.zeros((len(raw), 8), "u1")
     wide[:, 8 - raw.shape[1] :] = raw
     return wide.view(">i8").reshape(-1).astype("i8")

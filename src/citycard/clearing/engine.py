@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import duckdb
 import ibis
@@ -23,6 +23,7 @@ import pyarrow as pa
 Expression = Any  # an Ibis table expression; Ibis carries no types
 Config = dict[str, str | bool | int | float | list[str]]
 MEMORY_MAX: Final = 4 * 2**30  # bytes DuckDB may hold before it writes to the folder it is given
+PARQUET: Final = "FORMAT parquet, COMPRESSION zstd"
 MEMORY_SHARE: Final = 0.6  # and never more than this part of the machine
 
 
@@ -40,10 +41,17 @@ class Source:
 
 
 class Step:
-    """A table made from others by a pure function on expressions."""
+    """A table made from others by a pure function on expressions; `view`: worked out where it is read.
 
-    def __init__(self, name: str, make: Callable[..., Expression], *inputs: Source | Step) -> None:
+    A step that only joins little to a table already made is a view: keeping its rows costs more than
+    making them again, and a reader that wants three columns makes only those.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[..., Expression], *inputs: Source | Step, view: bool = False
+    ) -> None:
         self.name = name
+        self.view = view
         self.inputs = inputs
         self._make = make
         self._sql: dict[str, str] = {}
@@ -85,6 +93,41 @@ def _type(kind: Expression) -> str:
     return names[type(kind).__name__.lower()]
 
 
+class Engine(Protocol):
+    """What runs steps: tables given by name, steps made or read, results taken out."""
+
+    def give(self, source: Source, table: pa.Table) -> None:
+        """Make a table known under its source's name."""
+        ...
+
+    def give_parquet(self, source: Source, paths: Sequence[Path], where: str = "") -> None:
+        """Make Parquet files known as one table, or those of their rows a condition holds of."""
+        ...
+
+    def make(self, step: Step) -> None:
+        """Run a step and keep its result under its name, for the steps after it."""
+        ...
+
+    def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
+        """A result as Arrow, in the given order."""
+        ...
+
+    def stream(self, step: Step | Source, order: Sequence[str], rows: int) -> Iterable[pa.RecordBatch]:
+        """A result as Arrow, about `rows` at a time, in the given order."""
+        ...
+
+    def write(self, step: Step, path: Path, order: Sequence[str]) -> None:
+        """A result as one Parquet file, in the given order."""
+        ...
+
+    def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
+        """A result as Parquet files in folders `column=value`, one level per column of `by`.
+
+        All but the last of these columns are in the files as well.
+        """
+        ...
+
+
 _shared: duckdb.DuckDBPyConnection | None = None
 _lock = threading.Lock()
 
@@ -101,11 +144,13 @@ def _small_database() -> duckdb.DuckDBPyConnection:
 class DuckEngine:
     """One run's tables in DuckDB. Use as a context; leaving it forgets them all.
 
-    With a `spill` folder it gets a database of its own that writes there when memory runs short.
+    With a `spill` folder it gets a database of its own that writes there when memory runs short; `parts`
+    is how many such databases share the machine.
     """
 
-    def __init__(self, spill: Path | None = None) -> None:
+    def __init__(self, spill: Path | None = None, parts: int = 1) -> None:
         self._spill = spill
+        self._parts = parts
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._made: set[str] = set()
 
@@ -114,8 +159,10 @@ class DuckEngine:
             self._connection = _small_database()
         else:
             machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            limit = f"{min(MEMORY_MAX, int(machine * MEMORY_SHARE)) // 2**20}MiB"
+            limit = f"{min(MEMORY_MAX, int(machine * MEMORY_SHARE)) // self._parts // 2**20}MiB"
             config: Config = {"memory_limit": limit, "temp_directory": str(self._spill)}
+            if self._parts > 1:
+                config["threads"] = 1
             self._connection = duckdb.connect(":memory:", config=config)
         return self
 
@@ -133,7 +180,7 @@ class DuckEngine:
         """Make a table known under its source's name; columns are brought into the declared order."""
         self._db.register(source.name, table.select(source.arrow.names).cast(source.arrow))
 
-    def give_parquet(self, source: Source, paths: Sequence[Path]) -> None:
+    def give_parquet(self, source: Source, paths: Sequence[Path], where: str = "") -> None:
         """Make Parquet files known as one table; none: an empty one."""
         if not paths:
             self.give(source, source.arrow.empty_table())
@@ -143,12 +190,14 @@ class DuckEngine:
         self._db.execute(
             f'CREATE OR REPLACE TEMP VIEW "{source.name}" AS '
             f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning=false)"
+            f"{' WHERE ' + where if where else ''}"
         )
 
     def make(self, step: Step) -> None:
         """Run a step and keep its result under its name, for the steps after it."""
         self._made.add(step.name)
-        self._db.execute(f'CREATE TEMP TABLE "{step.name}" AS {step.sql()}')
+        kind = "VIEW" if step.view else "TABLE"
+        self._db.execute(f'CREATE TEMP {kind} "{step.name}" AS {step.sql()}')
 
     def _of(self, step: Step | Source) -> str:
         """What to select from: the table if the step was made, its query if it is wanted only once."""
@@ -163,20 +212,24 @@ class DuckEngine:
         """A result as Arrow, in the given order."""
         return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_table()
 
-    def stream(self, step: Step, order: Sequence[str], rows: int) -> pa.RecordBatchReader:
+    def stream(self, step: Step | Source, order: Sequence[str], rows: int) -> pa.RecordBatchReader:
         """A result as Arrow, `rows` at a time, in the given order."""
         return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_reader(rows)
 
-    def write(
-        self, step: Step, path: Path, order: Sequence[str], where: dict[str, object] | None = None
-    ) -> None:
-        """A result, or its rows with certain values, as one Parquet file, in the given order."""
+    def write(self, step: Step, path: Path, order: Sequence[str]) -> None:
+        """A result as one Parquet file, in the given order."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        tests = " AND ".join(f'"{name}" = {_literal(value)}' for name, value in (where or {}).items())
-        condition = f" WHERE {tests}" if tests else ""
         self._db.execute(
-            f"COPY (SELECT * FROM {self._of(step)}{condition}{_ordered(order)}) "
-            f"TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT * FROM {self._of(step)}{_ordered(order)}) TO {_quoted(path)} ({PARQUET})"
+        )
+
+    def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
+        """A result as Parquet files in folders `column=value`; see `Engine.write_apart`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        last = by[-1]
+        self._db.execute(
+            f'COPY (SELECT *, "{last}" AS "apart" FROM {self._of(step)}{_ordered(order)}) TO {_quoted(folder)} '
+            f"({PARQUET}, PARTITION_BY ({', '.join([*by[:-1], 'apart'])}), WRITE_PARTITION_COLUMNS true)"
         )
 
 
@@ -186,7 +239,3 @@ def _ordered(names: Sequence[str]) -> str:
 
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -42,6 +42,23 @@ SETTINGS: Final = Source(
     ),
 )
 BATCHES: Final = Source("batches", pa.schema([("batch_no", INT), ("batch", TEXT)]))
+SUSPECTS: Final = Source(
+    "suspects",
+    pa.schema(
+        [
+            ("batch_no", INT),
+            ("position", INT),
+            ("terminal_id", INT),
+            ("sequence", INT),
+            ("decoded", pa.bool_()),
+            ("tac_ok", pa.bool_()),
+            ("fingerprint", INT),
+        ]
+    ),
+)  # records whose name came more than once in this run, or may have come in an earlier one
+REPEATS: Final = Source(
+    "repeats", pa.schema([("batch_no", INT), ("position", INT), ("repeat", INT)])
+)  # what was found of them
 TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS))
 CARDS: Final = Source("cards", arrow_schema(tables.CARDS))
 HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST))
@@ -123,3 +140,8 @@ WEIGHTS: Final = Source(
         ]
     ),
 )
+OWED_PARTS: Final = Source(
+    "owed_parts", pa.schema([("participant", TEXT), ("receivable_fen", INT), ("payable_fen", INT)])
+)  # positions of the parts a run was cut into
+REVENUE_PARTS: Final = Source("revenue_parts", arrow_schema(tables.REVENUE))
+SEQUENCE_PARTS: Final = Source("sequence_parts", LAST_SEQUENCES.arrow)
