@@ -18,6 +18,7 @@ from citycard.clearing.rules import TacChecker, TacTuple
 from citycard.core.calendar import Calendar
 from citycard.core.layout import Layout
 from citycard.core.record import RECORD, RECORD_VERSION, Kind
+from citycard.keys.tac import TacColumns, TacVerifier
 
 Array = NDArray[Any]
 
@@ -132,11 +133,17 @@ class Columns:
         )
         return list(zip(*columns, strict=True))
 
+    def verdicts(self, check: TacChecker) -> Array:
+        """Whether the TAC of each decoded record is right: by columns where the checker knows them."""
+        if isinstance(check, TacVerifier):
+            return check.verify(TacColumns.of_wire(self.wire[self.decoded]))
+        return np.asarray(check(self.tac_rows()), bool)
+
     def verified(self, check: TacChecker) -> Array:
         """Which records decoded and carry the TAC their card makes."""
         tac_ok = np.zeros(len(self.wire), bool)
         if self.decoded.any():
-            tac_ok[self.decoded] = np.asarray(check(self.tac_rows()), bool)
+            tac_ok[self.decoded] = self.verdicts(check)
         return tac_ok
 
     def _names(self, check: TacChecker) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from citycard.keys.load_sam import LoadAsked, LoadSam
 from citycard.keys.memory_vault import MemoryVault
 from citycard.keys.psam import Psam
 from citycard.keys.soft_vault import FILE_NAME, SoftVault
-from citycard.keys.tac_checker import tac_checker
-from citycard.keys.vault import KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault
+from citycard.keys.vault import KeyInfo, KeyName, KeyRef, Session, TacChecker, TacRow, Vault, tac_checker
 
 __all__ = [
     "CHEAP",

@@ -7,16 +7,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Final, NoReturn, SupportsIndex
 
 from citycard.core.crypto import FACTOR_SIZE, KEY_SIZE, SUITES, TRIPLE_DES, Suite
 from citycard.keys import vault as port
 from citycard.keys.chain import Chain, session_chain, tac_chain
 from citycard.keys.hierarchy import KeyId, checked, derivation
 from citycard.keys.secret import KeyBytes, refuse_pickle
-from citycard.keys.tac_checker import TacKeys, make_checker
-from citycard.keys.vault import KeyInfo, KeyName, KeyRef, SuiteChoice, TacChecker, Usage
+from citycard.keys.vault import KeyInfo, KeyName, KeyRef, SuiteChoice, Usage
 from citycard.keys.wrapping import wrap_key
+
+if TYPE_CHECKING:
+    from citycard.keys.tac import CardBatch, CardKeys, KeyPath, TacVerifier
 
 SIZES: Final = (4, 8)  # MAC sizes in use: on cards, and on batches
 DRAWS_MAX: Final = 8  # a source that draws equal halves this often is no source of randomness
@@ -226,16 +228,24 @@ class MemoryVault:
         cipher, key = self._key(name, version, factors, suite, Usage.AUTHENTICATE)
         return cipher.encrypt(key, _iv(cipher, challenge).ljust(cipher.block, b"\x00"))
 
-    def tac_checker(self, name: str = KeyName.TAC) -> TacChecker:
+    def tac_checker(self, name: str = KeyName.TAC) -> TacVerifier:
         """See `Vault`."""
+        from citycard.keys.tac import TacVerifier
+
+        _permit(name, Usage.TAC)
+        return TacVerifier(self, name)
+
+    def card_tac_keys(self, name: str, cards: CardBatch) -> CardKeys:
+        """See `Vault`. The issuers' keys are copied for the time of the call and wiped."""
+        from citycard.keys.tac.lending import derive_cards
+
         _permit(name, Usage.TAC)
 
-        def issuer_key(version: int, suite: int, issuer: bytes) -> KeyBytes | None:
-            key_id = (str(name), version, suite)
-            return self._derive(key_id, (issuer,)) if key_id in self._held else None
+        def issuer_key(path: KeyPath) -> KeyBytes | None:
+            key_id = (str(name), path.version, path.suite)
+            return self._derive(key_id, checked(path.factors)) if key_id in self._held else None
 
-        keys: TacKeys = issuer_key
-        return make_checker(keys)
+        return derive_cards(cards, issuer_key)
 
     def _root(self, key_id: KeyId) -> tuple[Suite, KeyBytes]:
         return SUITES[key_id[2]], self._held[key_id].key

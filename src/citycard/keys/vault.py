@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from citycard.core.crypto import SUITES, Suite
 from citycard.core.problem import declare
+
+if TYPE_CHECKING:
+    from citycard.keys.tac import CardBatch, CardKeys, TacVerifier
 
 VERSION_MAX: Final = 0xFF  # one byte in the card's answer
 
@@ -286,10 +289,20 @@ class Vault(Protocol):
         """The challenge, 00-padded to a block (3DES 8 bytes, SM4 16), enciphered. For control, transport."""
         ...
 
-    def tac_checker(self, name: str = KeyName.TAC) -> TacChecker:
-        """The fast path of clearing: a function from rows to verdicts in order; one per thread.
+    def tac_checker(self, name: str = KeyName.TAC) -> TacVerifier:
+        """The fast path of clearing: columns of records, or rows, to verdicts in order.
 
-        A row whose key is unknown or whose values do not fit is False, never an error.
+        A record whose key is unknown or whose values do not fit is False, never an error. A vault whose
+        TAC keys must not be lent gives `TacVerifier(self, name, sealed=True)`.
+        """
+        ...
+
+    def card_tac_keys(self, name: str, cards: CardBatch) -> CardKeys:
+        """Lend the TAC keys of many cards to the bulk verification, which wipes them after a chunk.
+
+        The one exception to "never comes out", and for TAC keys of cards alone. A security module
+        enciphers the factors of each path's cards in one call: `keys.tac.diversify_each` does the rest.
+        A path without a key here gives cards that are not `known`. VAULT_SEALED where nothing is lent.
         """
         ...
 
@@ -308,3 +321,8 @@ def algorithm(suite: SuiteChoice) -> int:
     if chosen not in SUITES:
         raise KEY_INVALID(name=f"suite {chosen}", why="the algorithm ids are 0 (3DES) and 1 (SM4)")
     return chosen
+
+
+def tac_checker(vault: Vault) -> TacVerifier:
+    """A function from rows to verdicts in order. See `Vault.tac_checker`."""
+    return vault.tac_checker()
