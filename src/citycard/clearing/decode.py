@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from citycard.clearing.rules import TacChecker, TacTuple
+from citycard.clearing.shards import DIGITS
 from citycard.core.calendar import Calendar
 from citycard.core.layout import Layout
 from citycard.core.record import RECORD, RECORD_VERSION, Kind
@@ -200,7 +202,7 @@ def moments(bcd: Array) -> tuple[Array, Array, Array]:
 
 def fingerprint(wire: Array) -> Array:
     """64 bits of each record's content: equal bytes give equal numbers, to tell a repeat from a conflict."""
-    words = np.ascontiguousarray(wire).view("<u8").reshape(len(wire), -1)
+    words = np.ascontiguousarray(wire).view("<u8").reshape(len(wire), wire.dtype.itemsize // 8)
     total = np.zeros(len(wire), "u8")
     for column in range(words.shape[1]):
         total = (total ^ words[:, column]) * MIX
@@ -212,6 +214,21 @@ def hex_text(raw: Array) -> Array:
     """(n, k) bytes -> n byte strings of 2k lower-case hex digits."""
     pairs = np.ascontiguousarray(HEX_PAIRS[raw])
     return pairs.view(f"S{2 * raw.shape[1]}").reshape(-1)
+
+
+def hex_codes(pans: pa.ChunkedArray) -> Array:
+    """Card numbers as text -> the code each is dealt out by; see `shards.codes`."""
+    digits = pc.utf8_slice_codeunits(pans, DIGITS.start, DIGITS.stop)
+    found = pc.unique(digits)
+    numbers = np.array([_half_bytes(text) for text in found.to_pylist()], "u2")
+    return numbers[pc.index_in(digits, found).to_numpy()] if len(found) else numbers
+
+
+def _half_bytes(text: str) -> int:
+    try:
+        return int(text, 16) if len(text) == DIGITS.stop - DIGITS.start else 0
+    except ValueError:
+        return 0
 
 
 def moment64(at: datetime) -> np.datetime64:

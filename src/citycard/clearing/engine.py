@@ -121,10 +121,7 @@ class Engine(Protocol):
         ...
 
     def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
-        """A result as Parquet files in folders `column=value`, one level per column of `by`.
-
-        All but the last of these columns are in the files as well.
-        """
+        """A result as Parquet files in folders `p0=value/p1=value...`, one level per column of `by`."""
         ...
 
 
@@ -203,10 +200,14 @@ class DuckEngine:
         """What to select from: the table if the step was made, its query if it is wanted only once."""
         if isinstance(step, Source) or step.name in self._made:
             return f'"{step.name}"'
+        self._make_inputs(step)
+        return f"({step.sql()})"
+
+    def _make_inputs(self, step: Step) -> None:
         for needed in step.inputs:
             if isinstance(needed, Step) and needed.name not in self._made:
+                self._make_inputs(needed)
                 self.make(needed)
-        return f"({step.sql()})"
 
     def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
         """A result as Arrow, in the given order."""
@@ -224,12 +225,13 @@ class DuckEngine:
         )
 
     def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
-        """A result as Parquet files in folders `column=value`; see `Engine.write_apart`."""
+        """A result as Parquet files in folders; see `Engine.write_apart`."""
         folder.mkdir(parents=True, exist_ok=True)
-        last = by[-1]
+        levels = ", ".join(f'"{name}" AS "p{n}"' for n, name in enumerate(by))
+        names = ", ".join(f'"p{n}"' for n in range(len(by)))
         self._db.execute(
-            f'COPY (SELECT *, "{last}" AS "apart" FROM {self._of(step)}{_ordered(order)}) TO {_quoted(folder)} '
-            f"({PARQUET}, PARTITION_BY ({', '.join([*by[:-1], 'apart'])}), WRITE_PARTITION_COLUMNS true)"
+            f"COPY (SELECT *, {levels} FROM {self._of(step)}{_ordered(order)}) TO {_quoted(folder)} "
+            f"({PARQUET}, PARTITION_BY ({names}))"
         )
 
 

@@ -27,7 +27,7 @@ from citycard.clearing.problems import RAW_DAMAGED, RAW_MISSING
 from citycard.clearing.shards import Shards, codes
 from citycard.core.calendar import Calendar
 from citycard.core.layout import LayoutError
-from citycard.core.record import BATCH_MAGIC, BATCH_VERSION, HEADER, HEADER_SIZE, RECORD_SIZE
+from citycard.core.record import BATCH_MAGIC, BATCH_VERSION, HEADER, HEADER_SIZE, RECORD, RECORD_SIZE
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
@@ -35,7 +35,9 @@ Made = TypeVar("Made")
 
 CHUNK_RECORDS: Final = 100_000  # about 13 MB of records dealt out together
 WORKERS: Final = max(1, min(8, os.cpu_count() or 1))
-SPOOL: Final = np.dtype([("wire", WIRE), ("batch_no", "<u4"), ("position", "<u4")])
+# A record as it came beside its batch and its place there. Numpy gives joined arrays of numbers the byte order
+# of the machine, so the record is mere bytes until `wire_of`.
+SPOOL: Final = np.dtype([("wire", f"V{RECORD_SIZE}"), ("batch_no", "<u4"), ("position", "<u4")])
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 FILTER_BITS: Final = 22  # of a name's 64, to sort out nearly all records by one look into 4 MB
 
@@ -119,8 +121,8 @@ class Spool:
     def part(self, number: int) -> Array:
         """The records of a part, those of one card side by side."""
         records = self._all(number)
-        wire = records["wire"]
-        return records[np.argsort(low_digits(wire["pan"]), kind="stable")]
+        pans = _bytes_of(records, RECORD.span("pan"))
+        return records[np.argsort(low_digits(pans), kind="stable")]
 
     def forget(self, number: int) -> None:
         """A part is not needed any more."""
@@ -159,6 +161,16 @@ class Spool:
     def closing(self, records: Array) -> Array:
         """When the batches of these records were closed."""
         return np.array(self.closed, "datetime64[s]")[records["batch_no"]]
+
+
+def wire_of(records: Array) -> Array:
+    """The records by themselves, with the fields of `core.record.RECORD`."""
+    return np.ascontiguousarray(records["wire"]).view(WIRE)
+
+
+def _bytes_of(records: Array, span: slice) -> Array:
+    """Some bytes of every record."""
+    return records.view("u1").reshape(len(records), SPOOL.itemsize)[:, span]
 
 
 def low_digits(pan: Array) -> Array:
@@ -230,15 +242,17 @@ def _deal(
         closed.append(closed_at)
     sizes = np.array([len(body) // RECORD_SIZE for body in bodies], "i8")
     records = np.empty(sizes.sum(), SPOOL)
-    records["wire"] = np.frombuffer(b"".join(bodies), WIRE)
+    wire = np.frombuffer(b"".join(bodies), WIRE)
+    records["wire"] = wire.view(f"V{RECORD_SIZE}")
     records["batch_no"] = np.repeat(np.arange(first, first + len(sizes)), sizes)
     records["position"] = np.arange(len(records)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     starts = np.array([0, len(records)])
-    part = table[codes(records["wire"]["pan"])]
+    part = table[codes(wire["pan"])]
     if table[-1]:
-        records = records[np.argsort(part, kind="stable")]
+        order = np.argsort(part, kind="stable")
+        records, wire = records[order], wire[order]
         starts = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=int(table[-1]) + 1))])
-    terminals, sequences = number(records["wire"]["terminal"]), records["wire"]["sequence"].astype("i8")
+    terminals, sequences = number(wire["terminal"]), wire["sequence"].astype("i8")
     return Dealt(records, _name(terminals, sequences), _late(terminals, sequences, newest), starts, closed)
 
 

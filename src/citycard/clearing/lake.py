@@ -105,10 +105,23 @@ class Lake:
                 found.setdefault(path.stem, path.relative_to(self.home).as_posix())
         return [RawBatch(digest, found[digest]) for digest in sorted(found)]
 
+    def size(self, batch: RawBatch) -> int:
+        """Bytes of a batch; 0 when its file is gone, which reading it will tell."""
+        try:
+            return (self.home / batch.path).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def done(self, day: date) -> dict[str, Any] | None:
         """The marker of a closed date, or None."""
         path = self.run_folder(day) / DONE
         return json.loads(path.read_bytes()) if path.exists() else None
+
+    def files(self, day: date, *names: str) -> list[Path]:
+        """Files of a finished run whose path begins with one of the names, as they are."""
+        marker = self.done(day)
+        assert marker is not None, f"{day} is not closed"
+        return [self.run_folder(day) / name for name in marker["outputs"] if name.startswith(names)]
 
     def checked(self, day: date, *names: str) -> list[Path]:
         """Files of a finished run whose path begins with one of the names; LAKE_DAMAGED if altered."""
