@@ -24,7 +24,7 @@ from citycard.clearing.verify import STANDING, TAP_KEY
 from citycard.core.record import Kind
 from citycard.core.refusal import Reason
 
-CARD: Final = ("pan", "kind")
+CARD: Final = ("card", "kind")
 
 
 def _contested(standing: Expression) -> Expression:
@@ -35,7 +35,7 @@ def _contested(standing: Expression) -> Expression:
     many = t.group_by(*counters).aggregate(claims=t.count())
     t = t.semi_join(many.filter(many.claims > 1), counters)
     same = ibis.window(
-        group_by=[t.pan, t.kind, t.counter],
+        group_by=[t.card, t.kind, t.counter],
         order_by=[t.pooled.desc(), (t.reason_no != 0), t.tapped_at, t.terminal_id, t.sequence],
     )
     t = t.mutate(place=ibis.row_number().over(same))
@@ -63,9 +63,11 @@ def _before(claims: Expression, state: Expression, cards: Expression) -> Express
     """Where each card in question stood: its carried state, or its balance when personalised."""
     touched = claims.select(*CARD).distinct()
     carried = state.semi_join(touched, CARD).select(*s.STATE.arrow.names)
-    fresh = touched.anti_join(state, CARD).inner_join(cards.select("pan", "personalised_fen"), "pan")
+    fresh = touched.anti_join(state, CARD).inner_join(cards.select("card", "pan", "personalised_fen"), "card")
     fresh = fresh.select(
-        *CARD,
+        "card",
+        "pan",
+        "kind",
         lo=ibis.literal(-1, "int64"),
         hi=ibis.literal(-1, "int64"),
         balance_fen=fresh.personalised_fen,
@@ -84,7 +86,7 @@ def _linked(claims: Expression, before: Expression) -> Expression:
     old = before.select(
         terminal_id=ibis.null("int64"),
         sequence=ibis.null("int64"),
-        pan=before.pan,
+        card=before.card,
         kind=before.kind,
         balance_before_fen=ibis.null("int64"),
         lo=before.lo,
@@ -92,7 +94,7 @@ def _linked(claims: Expression, before: Expression) -> Expression:
         balance_fen=before.balance_fen,
     )
     t = points.union(old)
-    order = {"group_by": [t.pan, t.kind], "order_by": [t.lo, t.hi]}
+    order = {"group_by": [t.card, t.kind], "order_by": [t.lo, t.hi]}
     t = t.mutate(
         reached=t.hi.max().over(ibis.window(preceding=(None, 1), **order)),
         last=t.hi.lag().over(ibis.window(**order)),
@@ -104,7 +106,7 @@ def _linked(claims: Expression, before: Expression) -> Expression:
     checked = follows.fill_null(False) & (t.kind == int(Kind.PURCHASE))
     missing = checked.ifelse(t.balance_before_fen - t.last_fen, 0)
     t = t.select(
-        *TAP_KEY, "pan", "balance_before_fen", "last_fen", gap=gap.fill_null(False), missing_fen=missing
+        *TAP_KEY, "card", "balance_before_fen", "last_fen", gap=gap.fill_null(False), missing_fen=missing
     )
     return t.filter(t.gap | (t.missing_fen != 0))
 
@@ -113,17 +115,17 @@ def _loads(claims: Expression, open_loads: Expression) -> Expression:
     """All loads that may explain a balance, with their number and running total per card."""
     held = claims.filter(~claims.reused & (claims.kind == int(Kind.LOAD)))
     new = held.select(
-        "pan",
+        "card",
         "counter",
         before_fen=held.balance_before_fen,
         amount_fen=held.amount_fen,
         loaded_at=held.tapped_at,
     )
-    old = open_loads.semi_join(claims.select("pan").distinct(), "pan")
-    old = old.anti_join(new, ["pan", "counter"]).select(*new.columns)
+    old = open_loads.semi_join(claims.select("card").distinct(), "card")
+    old = old.anti_join(new, ["card", "counter"]).select(*new.columns)
     t = new.union(old)
-    order = ibis.window(group_by=t.pan, order_by=t.counter)
-    running = t.amount_fen.sum().over(ibis.cumulative_window(group_by=t.pan, order_by=t.counter))
+    order = ibis.window(group_by=t.card, order_by=t.counter)
+    running = t.amount_fen.sum().over(ibis.cumulative_window(group_by=t.card, order_by=t.counter))
     return t.mutate(number=ibis.row_number().over(order), running_fen=running.cast("int64"))
 
 
@@ -131,17 +133,17 @@ def _explained(linked: Expression, loads: Expression) -> Expression:
     """Purchases whose missing money is exactly a run of loads, from balance before to balance after."""
     t = linked.filter(linked.missing_fen != 0)
     first = loads.select(
-        "pan", "number", "counter", "before_fen", start_fen=loads.running_fen - loads.amount_fen
+        "card", "number", "counter", "before_fen", start_fen=loads.running_fen - loads.amount_fen
     )
     last = loads.select(
-        "pan",
+        "card",
         last_number=loads.number,
         last_counter=loads.counter,
         end_fen=loads.running_fen,
         reaches_fen=loads.before_fen + loads.amount_fen,
     )
-    t = t.inner_join(first, ["pan", (t.last_fen == first.before_fen)])
-    t = t.inner_join(last, ["pan", (t.balance_before_fen == last.reaches_fen)])
+    t = t.inner_join(first, ["card", (t.last_fen == first.before_fen)])
+    t = t.inner_join(last, ["card", (t.balance_before_fen == last.reaches_fen)])
     t = t.filter(
         (t.last_number >= t.number)
         & (t.last_number - t.number == t.last_counter - t.counter)

@@ -55,6 +55,7 @@ TAPS: Final = pa.schema(
         ("decoded", pa.bool_()),
         ("tac_ok", pa.bool_()),
         ("terminal_id", pa.int64()),
+        ("card", pa.int64()),  # the card's number as engines compare it quickest
         ("sequence", pa.int64()),
         ("fingerprint", pa.int64()),
         ("tapped_at", pa.timestamp("us")),
@@ -71,6 +72,10 @@ UINTS: Final = {1: "u1", 2: ">u2", 4: ">u4"}
 HEX_PAIRS: Final = np.array([b"%02x" % value for value in range(256)], "S2").view("<u2")
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying loses nothing
 HALF: Final = np.uint64(32)
+DECIMAL: Final = np.array([(byte >> 4) * 10 + (byte & 15) for byte in range(256)], "u8")
+TWO_DIGITS: Final = np.array([(byte >> 4) * 10 + (byte & 15) if byte >> 4 < 10 and byte & 15 < 10 else 255
+                              for byte in range(256)], "u4")  # fmt: skip
+PAN_DIGITS: Final = 20
 
 
 def wire_dtype(layout: Layout) -> np.dtype[Any]:
@@ -170,6 +175,7 @@ class Columns:
         wire = self.wire
         columns: dict[str, Any] = {
             **self._names(check),
+            "card": card_number(wire["pan"]),
             "tapped_at": self.tapped_at.astype("datetime64[us]"),
             "business_date": self.business_date,
             "entry_at": self.entry_at.astype("datetime64[us]"),
@@ -184,20 +190,37 @@ class Columns:
 
 
 def moments(bcd: Array) -> tuple[Array, Array, Array]:
-    """Seven BCD bytes each -> (datetime64[s], is it a date and time, is it all zeros = none)."""
-    high, low = bcd >> 4, bcd & 15
-    digits = ((high <= 9) & (low <= 9)).all(axis=1)
-    value = (high * 10 + low).astype("i8")
-    year = value[:, 0] * 100 + value[:, 1]
-    month, day, hour, minute, second = (value[:, i] for i in range(2, 7))
+    """Seven BCD bytes each -> (datetime64[s], is it a date and time, is it all zeros = none).
+
+    Days come from a table made for the few there are, hours to seconds from one of all bytes.
+    """
+    dates, which = distinct_words(np.ascontiguousarray(bcd[:, :4]).view(">u4").reshape(-1))
+    midnight, is_date = days(dates)
+    hour, minute, second = (TWO_DIGITS[bcd[:, i]] for i in (4, 5, 6))
+    valid = is_date[which] & (hour <= 23) & (minute <= 59) & (second <= 59)
+    at = midnight[which] + (hour * 3600 + minute * 60 + second).astype("i8")
+    at = np.where(valid, at, 0).view("datetime64[s]")
+    empty: Array = (dates[which] == 0) & ~np.any(bcd[:, 4:], axis=1)
+    return at, valid | empty, empty
+
+
+def distinct_words(words: Array) -> tuple[Array, Array]:
+    """(the distinct numbers, which of them each is): neighbours that are alike are looked at once."""
+    new = np.ones(len(words), bool)
+    new[1:] = words[1:] != words[:-1]
+    found, which = np.unique(words[new], return_inverse=True)
+    return found, which[np.cumsum(new) - 1]
+
+
+def days(bcd: Array) -> tuple[Array, Array]:
+    """Dates of eight digits each -> (seconds since 1970 at midnight, is it a date)."""
+    parts = bcd.astype(">u4").view("u1").reshape(len(bcd), 4)
+    value = TWO_DIGITS[parts].astype("i8")
+    year, month, day = value[:, 0] * 100 + value[:, 1], value[:, 2], value[:, 3]
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype("i8")
-    valid = digits & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= length)
-    valid &= (hour <= 23) & (minute <= 59) & (second <= 59)
-    seconds = (day - 1) * 86400 + hour * 3600 + minute * 60 + second
-    at = months.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
-    empty: Array = np.logical_not(np.any(bcd, axis=1))
-    return np.where(valid, at, np.datetime64(0, "s")), valid | empty, empty
+    valid = (value <= 99).all(axis=1) & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    return (months.astype("datetime64[D]").astype("i8") + day - 1) * 86400, valid & (day <= length)
 
 
 def fingerprint(wire: Array) -> Array:
@@ -214,6 +237,26 @@ def hex_text(raw: Array) -> Array:
     """(n, k) bytes -> n byte strings of 2k lower-case hex digits."""
     pairs = np.ascontiguousarray(HEX_PAIRS[raw])
     return pairs.view(f"S{2 * raw.shape[1]}").reshape(-1)
+
+
+def card_number(pan: Array) -> Array:
+    """(n, 10) bytes of card numbers -> n 64-bit numbers, different for all numbers there can be.
+
+    Twenty decimal digits the first of which is 0 fit (facts 4.2); others never verify.
+    """
+    value = np.zeros(len(pan), "u8")
+    for column in range(pan.shape[1]):
+        value = value * np.uint64(100) + DECIMAL[pan[:, column]]
+    return value.view("i8")
+
+
+def card_numbers(pans: pa.ChunkedArray) -> Array:
+    """The same of card numbers as text."""
+    even = pc.utf8_slice_codeunits(pc.utf8_lpad(pans, PAN_DIGITS, "0"), 0, PAN_DIGITS)
+    text = pc.cast(even, pa.binary()).combine_chunks() if len(pans) else pa.array([], pa.binary())
+    digits = np.frombuffer(b"".join(text.to_pylist()) if text.offset else text.buffers()[2] or b"", "u1")
+    digits = digits[: len(pans) * PAN_DIGITS].reshape(len(pans), PAN_DIGITS) & 15
+    return card_number(digits[:, 0::2] << 4 | digits[:, 1::2])
 
 
 def hex_codes(pans: pa.ChunkedArray) -> Array:

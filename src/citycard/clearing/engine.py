@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import duckdb
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 Expression = Any  # an Ibis table expression; Ibis carries no types
 Config = dict[str, str | bool | int | float | list[str]]
 MEMORY_MAX: Final = 4 * 2**30  # bytes DuckDB may hold before it writes to the folder it is given
+APART_ROWS: Final = 250_000  # held in memory while they are laid apart
 PARQUET: Final = "FORMAT parquet, COMPRESSION zstd"
 MEMORY_SHARE: Final = 0.6  # and never more than this part of the machine
 
@@ -121,7 +124,10 @@ class Engine(Protocol):
         ...
 
     def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
-        """A result as Parquet files in folders `p0=value/p1=value...`, one level per column of `by`."""
+        """A result as Parquet files in folders `p0=value/p1=value...`, one level per column of `by`.
+
+        The last of these columns is left out of the files.
+        """
         ...
 
 
@@ -193,7 +199,8 @@ class DuckEngine:
     def make(self, step: Step) -> None:
         """Run a step and keep its result under its name, for the steps after it."""
         self._made.add(step.name)
-        kind = "VIEW" if step.view else "TABLE"
+        # Of a small day planning takes longer than working, so what is read twice is planned once.
+        kind = "VIEW" if step.view and self._spill is not None else "TABLE"
         self._db.execute(f'CREATE TEMP {kind} "{step.name}" AS {step.sql()}')
 
     def _of(self, step: Step | Source) -> str:
@@ -226,13 +233,27 @@ class DuckEngine:
 
     def write_apart(self, step: Step, folder: Path, by: Sequence[str], order: Sequence[str]) -> None:
         """A result as Parquet files in folders; see `Engine.write_apart`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        levels = ", ".join(f'"{name}" AS "p{n}"' for n, name in enumerate(by))
-        names = ", ".join(f'"p{n}"' for n in range(len(by)))
-        self._db.execute(
-            f"COPY (SELECT *, {levels} FROM {self._of(step)}{_ordered(order)}) TO {_quoted(folder)} "
-            f"({PARQUET}, PARTITION_BY ({names}))"
-        )
+        writers: dict[tuple[str, ...], pq.ParquetWriter] = {}
+        try:
+            for batch in self.stream(step, order, APART_ROWS):
+                for key, rows in _apart(pa.Table.from_batches([batch]), by):
+                    if key not in writers:
+                        path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        writers[key] = pq.ParquetWriter(path, rows.schema, compression="zstd")
+                    writers[key].write_table(rows)
+        finally:
+            for writer in writers.values():
+                writer.close()
+
+
+def _apart(table: pa.Table, by: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
+    """The rows of a table by the values of some columns, these left out but for what they say."""
+    keys = table.select(by).group_by(by, use_threads=False).aggregate([])
+    for key in keys.to_pylist():
+        tests = [pc.equal(table[name], value) for name, value in key.items()]
+        rows = table if len(keys) == 1 else table.filter(reduce(pc.and_, tests))
+        yield tuple(str(value) for value in key.values()), rows.drop_columns([by[-1]])
 
 
 def _ordered(names: Sequence[str]) -> str:

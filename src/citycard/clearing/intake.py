@@ -241,19 +241,21 @@ def _deal(
         bodies.append(body)
         closed.append(closed_at)
     sizes = np.array([len(body) // RECORD_SIZE for body in bodies], "i8")
-    records = np.empty(sizes.sum(), SPOOL)
     wire = np.frombuffer(b"".join(bodies), WIRE)
-    records["wire"] = wire.view(f"V{RECORD_SIZE}")
-    records["batch_no"] = np.repeat(np.arange(first, first + len(sizes)), sizes)
-    records["position"] = np.arange(len(records)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    starts = np.array([0, len(records)])
-    part = table[codes(wire["pan"])]
-    if table[-1]:
-        order = np.argsort(part, kind="stable")
-        records, wire = records[order], wire[order]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=int(table[-1]) + 1))])
     terminals, sequences = number(wire["terminal"]), wire["sequence"].astype("i8")
-    return Dealt(records, _name(terminals, sequences), _late(terminals, sequences, newest), starts, closed)
+    names, late = _name(terminals, sequences), _late(terminals, sequences, newest)
+    batch_no = np.repeat(np.arange(first, first + len(sizes), dtype="u4"), sizes)
+    position = (np.arange(len(wire)) - np.repeat(np.cumsum(sizes) - sizes, sizes)).astype("u4")
+    raw, starts = wire.view(f"V{RECORD_SIZE}"), np.array([0, len(wire)])
+    if table[-1]:
+        part = table[codes(wire["pan"])]
+        order = np.argsort(part, kind="stable")
+        raw, batch_no, position = raw[order], batch_no[order], position[order]
+        names, late = names[order], late[order]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=int(table[-1]) + 1))])
+    records = np.empty(len(wire), SPOOL)
+    records["wire"], records["batch_no"], records["position"] = raw, batch_no, position
+    return Dealt(records, names, late, starts, closed)
 
 
 def _name(terminals: Array, sequences: Array) -> Array:

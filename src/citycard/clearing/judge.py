@@ -28,14 +28,15 @@ NOT_KEPT: Final = ("batch_no", "original", "reason_no", "evidence", "pooled", *R
 TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 
 
-def _rated_by(t: Expression) -> Expression:
+def rated_by(t: Expression) -> Expression:
+    """The service contracts know a tap by: loads have one of their own."""
     return (t.kind == int(Kind.LOAD)).ifelse(LOAD_SERVICE, t.service.cast("int64"))
 
 
 def _combinations(standing: Expression) -> Expression:
     """The distinct combinations a contract may be needed for."""
     t = standing.filter(standing.reason_no == Reason.OK.number)
-    return t.mutate(rate_service=_rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
+    return t.mutate(rate_service=rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
 
 
 def _judged(
@@ -45,7 +46,7 @@ def _judged(
     # only an original answers to its name
     t = standing.mutate(
         named=standing.original.ifelse(standing.sequence, ibis.literal(-1, "int64")),
-        rate_service=_rated_by(standing).cast("int64"),
+        rate_service=rated_by(standing).cast("int64"),
     )
     t = t.left_join(chained, [t.terminal_id == chained.terminal_id, t.named == chained.sequence])
     t = t.select(*standing.columns, "rate_service", "chain_no")

@@ -19,7 +19,8 @@ import ibis
 
 from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Step
-from citycard.clearing.judge import ACCEPTED, JUDGED, plain_name
+from citycard.clearing.judge import ACCEPTED, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
+from citycard.core import tables
 from citycard.core.money import BASIS
 from citycard.core.record import Kind
 
@@ -28,12 +29,14 @@ POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
 REVENUE_KEY: Final = ("participant", "service", "counterparty", "cause")
 CAUSES: Final = ("operator_share", "concession", "transfer")
 LIKE: Final = (
-    "load", "amount_fen", "fee_fen", "issuer_part", "acquirer_part", "scheme_part", "scheme", *POTS,
-    *PLACE_KEY, "issuer",
+    "kind", *RATE_KEY, *(name for name in PLACE_KEY if name not in (*RATE_COLUMNS, *RATE_KEY)),
+    "amount_fen", "concession_fen", "transfer_fen",
 )  # fmt: skip
 PRICED_COLUMNS: Final = (
-    "tap", "taps", "pan", "counter", "kind", "tapped_at", "balance_before_fen", *LIKE,
+    "tap", "taps", "load", "amount_fen", "fee_fen", "issuer_part", "acquirer_part", "scheme_part", "scheme",
+    *POTS, *PLACE_KEY, "issuer",
 )  # fmt: skip
+OF_CARD: Final = ("card", "pan", "kind", "counter", "tapped_at", "balance_before_fen")
 SHARE: Final = ("tap", "taps", "participant", "cause", "amount_fen", "service", "acquirer", "issuer")
 
 
@@ -46,10 +49,34 @@ def whole(dividend: Expression, divisor: Expression | int) -> Expression:
     return ((dividend - dividend % divisor) / divisor).cast("int64")
 
 
+def _named(judged: Expression) -> Expression:
+    """Accepted taps, each for itself."""
+    t = judged.filter(judged.verdict == ACCEPTED)
+    return t.mutate(tap=plain_name(t), taps=ibis.literal(1, "int64"))
+
+
+def _like(judged: Expression) -> Expression:
+    """Accepted taps that are alike in all that is owed for them, counted."""
+    t = judged.filter(judged.verdict == ACCEPTED)
+    t = t.mutate(rate_service=rated_by(t).cast("int64"))
+    return t.group_by(*LIKE).aggregate(taps=t.count())
+
+
+def _alike(like: Expression, rates: Expression, settings: Expression) -> Expression:
+    """What each kind of tap is worth, called by a number."""
+    t = like.inner_join(rates, RATE_KEY).select(like, *RATE_COLUMNS)
+    order = ibis.window(order_by=[t[name] for name in LIKE])
+    return _price(t.mutate(tap=ibis.row_number().over(order).cast("string")), settings)
+
+
 def _priced(judged: Expression, settings: Expression) -> Expression:
-    """Accepted taps with their fee and its three parts, and what is to be divided among operators."""
-    t = judged.filter(judged.verdict == ACCEPTED).cross_join(settings)
-    t = t.mutate(tap=plain_name(t), taps=ibis.literal(1, "int64"))
+    """The same tap by tap, with the card."""
+    return _price(_named(judged), settings, *OF_CARD)
+
+
+def _price(t: Expression, settings: Expression, *more: str) -> Expression:
+    """Taps with their fee and its three parts, and what is to be divided among operators."""
+    t = t.cross_join(settings)
     load = t.kind == int(Kind.LOAD)
     fee = whole(t.amount_fen * t.charge_bp + BASIS // 2, BASIS)
     borne = {
@@ -70,13 +97,7 @@ def _priced(judged: Expression, settings: Expression) -> Expression:
         "scheme": (i >= c).cast("int64") + (a >= c).cast("int64"),
     }
     t = t.mutate(**{f"{p}_part": t[f"{p}_part"] + (n < left).cast("int64") for p, n in ahead.items()})
-    return t.select(*PRICED_COLUMNS)
-
-
-def _alike(priced: Expression) -> Expression:
-    """Taps that are alike, counted, and called by a number."""
-    t = priced.group_by(*LIKE).aggregate(taps=priced.count())
-    return t.mutate(tap=ibis.row_number().over(ibis.window(order_by=[t[n] for n in LIKE])).cast("string"))
+    return t.select(*PRICED_COLUMNS, *more)
 
 
 def _grounds(alike: Expression, places: Expression) -> Expression:
@@ -200,18 +221,21 @@ def _movements(priced: Expression) -> Expression:
         counter=priced.counter.cast("int64"),
         after_fen=priced.balance_before_fen + priced.load.ifelse(priced.amount_fen, -priced.amount_fen),
     )
-    t = t.group_by("pan", "issuer", "kind").aggregate(
+    t = t.group_by("card", "kind").aggregate(
+        pan=t.pan.arbitrary(),
+        issuer=t.issuer.arbitrary(),
         taps=t.count(),
         amount_fen=t.amount_fen.sum().cast("int64"),
         last_counter=t.counter.max(),
         last_balance_fen=t.after_fen.argmax(t.counter),
         last_at=t.tapped_at.argmax(t.counter),
     )
-    return t.mutate(last_at=t.last_at.strftime("%Y-%m-%dT%H:%M:%S"))
+    return t.mutate(last_at=t.last_at.strftime("%Y-%m-%dT%H:%M:%S")).select(*tables.MOVEMENTS.names)
 
 
 PRICED: Final = Step("priced", _priced, JUDGED, s.SETTINGS, view=True)
-ALIKE: Final = Step("alike", _alike, PRICED)
+LIKE_TAPS: Final = Step("like_taps", _like, JUDGED)
+ALIKE: Final = Step("alike", _alike, LIKE_TAPS, s.RATES, s.SETTINGS)
 GROUNDS: Final = Step("grounds", _grounds, ALIKE, s.PLACES)
 PLACED: Final = Step("placed", _placed, ALIKE, s.PLACES)
 SPLIT: Final = Step("split", _split, PLACED, s.WEIGHTS)

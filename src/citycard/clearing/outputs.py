@@ -36,7 +36,7 @@ CARRIED: Final[tuple[LakeTable, ...]] = (
 )
 LAKE_TABLES: Final[dict[bool, tuple[LakeTable, ...]]] = {
     True: (("shares", money.SHARES_OUT, ("tap", "participant", "cause")), *CARRIED),
-    False: (("movements", money.MOVEMENTS, ("pan", "kind")), *CARRIED),
+    False: CARRIED,
 }  # by whether the office is told of every tap
 OFFICE_TABLES: Final[dict[bool, tuple[tuple[Table, Step], ...]]] = {
     True: ((tables.VERDICTS, judge.VERDICTS), (tables.MOVEMENTS, money.MOVEMENTS)),

@@ -140,7 +140,7 @@ class Part:
         """Verdicts with their contracts, and the shares of every kind of accepted tap."""
         wanted = self.engine.fetch(judge.COMBINATIONS, judge.RATE_KEY).to_pylist()
         self.engine.give(s.RATES, self.shared.rated(wanted))
-        self.make(judge.JUDGED, money.PRICED, money.ALIKE)
+        self.make(judge.JUDGED, money.PRICED, money.LIKE_TAPS, money.ALIKE)
         self.shared.weighed(self.engine)
         self.make(*money.STEPS)
         wrong = self.engine.fetch(money.UNBALANCED).slice(0, 1).to_pylist()

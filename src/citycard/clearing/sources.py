@@ -59,8 +59,8 @@ SUSPECTS: Final = Source(
 REPEATS: Final = Source(
     "repeats", pa.schema([("batch_no", INT), ("position", INT), ("repeat", INT)])
 )  # what was found of them
-TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS))
-CARDS: Final = Source("cards", arrow_schema(tables.CARDS))
+TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS).append(pa.field("terminal_id", INT)))
+CARDS: Final = Source("cards", arrow_schema(tables.CARDS).append(pa.field("card", INT)))
 HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST))
 ISSUERS: Final = Source("issuers", pa.schema([("issuer", TEXT)]))
 LIMITS: Final = Source("limits", pa.schema([("service", INT), ("most_fen", INT)]))
@@ -75,6 +75,7 @@ STATE: Final = Source(
     "state",
     pa.schema(
         [
+            ("card", INT),
             ("pan", TEXT),
             ("kind", INT),
             ("lo", INT),
@@ -88,7 +89,14 @@ STATE: Final = Source(
 OPEN_LOADS: Final = Source(
     "open_loads",
     pa.schema(
-        [("pan", TEXT), ("counter", INT), ("before_fen", INT), ("amount_fen", INT), ("loaded_at", MOMENT)]
+        [
+            ("card", INT),
+            ("pan", TEXT),
+            ("counter", INT),
+            ("before_fen", INT),
+            ("amount_fen", INT),
+            ("loaded_at", MOMENT),
+        ]
     ),
 )  # loads a coming purchase may still have to be explained by
 RATES: Final = Source(

@@ -94,13 +94,13 @@ def _joined(
     hot: Expression,
 ) -> Expression:
     """Each record beside what is known of its delivery, terminal, issuer, card, limits and listing."""
-    owners = terminals.select("terminal", owner=terminals.acquirer)
+    owners = terminals.select("terminal_id", owner=terminals.acquirer)
     issuers = issuers.mutate(issuer_known=ibis.literal(True))
-    issued = cards.select("pan", card_issuer=cards.issuer)
+    issued = cards.select("card", card_issuer=cards.issuer)
     found = taps.left_join(delivered, ROW_KEY).select(taps, "repeat")
-    found = found.left_join(owners, "terminal").select(found, "owner")
+    found = found.left_join(owners, "terminal_id").select(found, "owner")
     found = found.left_join(issuers, "issuer").select(found, "issuer_known")
-    found = found.left_join(issued, "pan").select(found, "card_issuer")
+    found = found.left_join(issued, "card").select(found, "card_issuer")
     found = found.left_join(limits, "service").select(found, "most_fen")
     found = found.left_join(hot, ROW_KEY).select(found, "hot")
     found = found.mutate(repeat=found.repeat.fill_null(Reason.OK.number))
