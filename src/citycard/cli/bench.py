@@ -17,7 +17,15 @@ BENCH_UNKNOWN = declare(
 )
 
 
+BENCH_OPTION = declare(
+    "BENCH_OPTION",
+    "Benchmark {name} has no option {option}: options are written --taps 1000000, and are numbers.",
+    "基准测试 {name} 没有选项 {option}：选项写作 --taps 1000000，取值为整数。",
+)
+
+
 def bench(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Which benchmark; none lists them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -30,7 +38,7 @@ def bench(
         return
     if name not in BENCHMARKS:
         raise BENCH_UNKNOWN(name=name, choices=", ".join(BENCHMARKS))
-    result = BENCHMARKS[name][1]()
+    result = BENCHMARKS[name][1](**_options(name, context.args))
     if as_json:
         typer.echo(json.dumps(result.as_json(), ensure_ascii=False))
         return
@@ -43,6 +51,23 @@ def bench(
     typer.echo(f"  took       {result.seconds:.1f} s")
 
 
+def _options(name: str, given: list[str]) -> dict[str, int]:
+    """`--taps 1000` as {"taps": 1000}: which options there are is the benchmark's own affair."""
+    from citycard.lab.bench import OPTIONS
+
+    found: dict[str, int] = {}
+    words = iter(given)
+    for word in words:
+        option, _, value = word.partition("=")
+        label = option.removeprefix("--").replace("-", "_")
+        value = value or next(words, "")
+        if not option.startswith("--") or label not in OPTIONS[name] or not value.isdecimal():
+            raise BENCH_OPTION(name=name, option=word)
+        found[label] = int(value)
+    return found
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("bench", help="Measure, beside a yardstick; no NAME lists the benchmarks.")(bench)
+    loose = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("bench", context_settings=loose, help="Measure, beside a yardstick; no NAME lists the benchmarks.")(bench)

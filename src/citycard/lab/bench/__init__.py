@@ -15,8 +15,17 @@ def _tap(**options: int) -> BenchResult:
     return run(**options)
 
 
+def _clearing(**options: int) -> BenchResult:
+    from citycard.lab.bench.clearing import run
+
+    return run(**options)
+
+
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {
     "tap": ("our own code in one metro exit, the card's time excluded", _tap),
+    "clearing": ("a large day from raw batches to posted positions (--taps, --seed, --keep)", _clearing),
 }
 
-__all__ = ["BENCHMARKS", "BenchResult"]
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {"tap": ("exits",), "clearing": ("taps", "seed", "keep")}
+
+__all__ = ["BENCHMARKS", "OPTIONS", "BenchResult"]

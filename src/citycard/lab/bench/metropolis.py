@@ -79,6 +79,11 @@ class Size:
         return cls(taps, max(200, taps // TAPS_PER_CARD), max(60, taps // TAPS_PER_TERMINAL))
 
 
+def closing() -> datetime:
+    """When the day is cleared."""
+    return datetime.combine(DAY, datetime.min.time()) + timedelta(hours=26)
+
+
 def vault(seed: int) -> MemoryVault:
     """The keys of the made-up city: a TAC root that anybody can work out from the seed."""
     made = MemoryVault()
