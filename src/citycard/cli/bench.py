@@ -61,7 +61,7 @@ def _options(name: str, given: list[str]) -> dict[str, int]:
         option, _, value = word.partition("=")
         label = option.removeprefix("--").replace("-", "_")
         value = value or next(words, "")
-        if not option.startswith("--") or label not in OPTIONS[name] or not value.isdecimal():
+        if not option.startswith("--") or label not in OPTIONS.get(name, ()) or not value.isdecimal():
             raise BENCH_OPTION(name=name, option=word)
         found[label] = int(value)
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citycard.core.record import Kind
-from citycard.keys.tac.custody import U64, Bools, Index, KeyPath
+from citycard.keys.tac.custody import U32, U64, Bools, Index, KeyPath
 
 Array = NDArray[Any]
 
@@ -23,10 +23,11 @@ U32_MAX: Final = 0xFFFF_FFFF
 ISSUER_SIZE: Final = 8
 PAN_SIZE: Final = 10  # two bytes, then the card's factor
 FACTOR_AT: Final = 2
-MESSAGE_SIZE: Final = 24
+MESSAGE_SIZE: Final = 32  # a load's 24 bytes and their padding
 PURCHASE_SIZE: Final = 22
 LOAD_SIZE: Final = 24
 SLOT_BITS_MAX: Final = 16
+HEX_BITS: Final = 0x8888_8888_8888_8888
 MIX: Final = 0x9E3779B97F4A7C15
 
 # Where the fields of a message stand: amount4 type1 terminal6 serial4 moment7, and
@@ -62,7 +63,7 @@ class TacBatch:
     factors: U64  # (n, levels below the path): the 8 bytes of each factor, most significant first
     messages: NDArray[np.uint8]  # (n, longest)
     lengths: NDArray[np.integer[Any]]
-    tac: NDArray[np.uint32]
+    tac: U32
 
     def __len__(self) -> int:
         return len(self.tac)
@@ -112,7 +113,7 @@ class TacColumns:
     def __len__(self) -> int:
         return len(self.tac)
 
-    def part(self, rows: slice | Index) -> TacColumns:
+    def part(self, rows: slice) -> TacColumns:
         """Some of the records."""
         return TacColumns(*(getattr(self, f.name)[rows] for f in fields(self)))
 
@@ -127,17 +128,9 @@ class TacColumns:
         good &= _decimal(self.pan)
         return good
 
-    def batch(self, rows: Index) -> TacBatch:
-        """The chosen records, all of them sound, for a verifier."""
-        took = (
-            self
-            if len(rows) == len(self)
-            else TacColumns(*(getattr(self, f.name)[rows] for f in fields(self)))
-        )
-        return took._batch()
-
-    def _batch(self) -> TacBatch:
-        issuer = _number(self.issuer)
+    def batch(self) -> TacBatch:
+        """The records for a verifier; of those that are not `sound` nothing is to be believed."""
+        issuer = _numbers(self.issuer)
         kinds = self.key_version.astype(np.uint64) << np.uint64(8) | self.algorithm.astype(np.uint64)
         firsts, which = distinct(issuer, kinds)
         paths = tuple(
@@ -148,24 +141,27 @@ class TacColumns:
         return TacBatch(
             paths,
             which,
-            _number(self.pan[:, FACTOR_AT:]).reshape(-1, 1),
+            _numbers(self.pan[:, FACTOR_AT:]).reshape(-1, 1),
             self._messages(load),
             np.where(load, LOAD_SIZE, PURCHASE_SIZE),
-            np.ascontiguousarray(self.tac).view(">u4").reshape(-1).astype(np.uint32),
+            _items(self.tac, ">u4").astype(np.uint32),
         )
 
     def _messages(self, load: Bools) -> NDArray[np.uint8]:
         raw = np.zeros((len(self), MESSAGE_SIZE), np.uint8)
         message: Array = raw.view(PURCHASE).reshape(-1)
         message["amount"], message["txn"] = self.amount_fen, self.txn
-        message["terminal"], message["moment"] = _void(self.terminal), _void(self.moment)
+        message["terminal"], message["moment"] = _items(self.terminal, "V6"), _items(self.moment, "V7")
         message["serial"] = self.terminal_txn
         loads = np.flatnonzero(load)
         if len(loads):
             message = np.zeros(len(loads), LOAD)
             message["balance"], message["counter"] = self.balance_after_fen[loads], self.counter[loads]
             message["amount"], message["txn"] = self.amount_fen[loads], self.txn[loads]
-            message["terminal"], message["moment"] = _void(self.terminal[loads]), _void(self.moment[loads])
+            message["terminal"], message["moment"] = (
+                _items(self.terminal, "V6")[loads],
+                _items(self.moment, "V7")[loads],
+            )
             raw[loads] = message.view(np.uint8).reshape(-1, MESSAGE_SIZE)
         return raw
 
@@ -206,17 +202,21 @@ def _within(numbers: Array, most: int) -> Bools:
     return np.logical_and(numbers >= 0, numbers <= most)
 
 
-def _decimal(bcd: Array) -> Bools:
-    """Which rows of bytes have decimal digits only."""
-    good: Bools = np.logical_and(bcd < 0xA0, bcd & 0x0F < 0x0A).all(axis=1)
+def _decimal(pan: Array) -> Bools:
+    """Which PANs have decimal digits only: no half byte with its top bit and one of the next two set."""
+    low, high = _items(pan[:, FACTOR_AT:], "u8"), _items(pan[:, :FACTOR_AT], "u2")
+    good: Bools = low & (low << np.uint64(1) | low << np.uint64(2)) & np.uint64(HEX_BITS) == 0
+    good &= high & (high << np.uint16(1) | high << np.uint16(2)) & np.uint16(HEX_BITS & 0xFFFF) == 0
     return good
 
 
-def _number(raw: Array) -> U64:
+def _numbers(raw: Array) -> U64:
     """(n, 8) bytes -> n numbers, most significant byte first."""
-    return np.ascontiguousarray(raw).view(">u8").reshape(-1).astype(np.uint64)
+    return _items(raw, ">u8").astype(np.uint64)
 
 
-def _void(raw: Array) -> Array:
-    """(n, k) bytes -> n items of k bytes, which copy faster."""
-    return np.ascontiguousarray(raw).view(f"V{raw.shape[1]}").reshape(-1)
+def _items(raw: Array, kind: str) -> Array:
+    """(n, size) bytes -> n items of that size, in place where the bytes of a row lie side by side."""
+    rows = raw if raw.strides[1] == 1 else np.ascontiguousarray(raw)
+    items: Array = rows.view(kind)[:, 0]
+    return items

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from citycard.core.crypto import KEY_SIZE
 from citycard.keys.secret import refuse_pickle
 
+U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from citycard.core.crypto import SUITES
+from citycard.core.crypto import FACTOR_SIZE, SUITES
 from citycard.core.problem import Problem
 from citycard.keys.tac.columns import TacBatch, TacColumns
-from citycard.keys.tac.custody import Bools, CardBatch, CardKeys, Index, KeyPath, as_bytes
-from citycard.keys.tac.engine import Engine, derive_each, engine
+from citycard.keys.tac.custody import U32, Bools, CardBatch, CardKeys, Index, KeyPath, as_bytes
+from citycard.keys.tac.engine import Chosen, Engine, derive_each, engine, runs
 from citycard.keys.tac.rows import batch_of_rows
 
 if TYPE_CHECKING:
@@ -58,35 +58,34 @@ class TacVerifier:
     def verify(self, columns: TacColumns) -> Bools:
         """Verdicts of tap records in order, as an array of bool."""
         verdicts = np.zeros(len(columns), bool)
-        work = self._engine(len(columns))
         for start in range(0, len(columns), CHUNK_RECORDS):
             chunk = columns.part(slice(start, start + CHUNK_RECORDS))
-            rows = np.flatnonzero(chunk.sound())
-            verdicts[start + rows] = self._judge(chunk.batch(rows), work)
+            verdicts[start : start + CHUNK_RECORDS] = self.verify_batch(chunk.batch()) & chunk.sound()
         return verdicts
 
     def verify_batch(self, batch: TacBatch) -> Bools:
         """Verdicts of prepared records in order; `ValueError` when a message exceeds its column."""
-        if len(batch) and not 0 <= batch.lengths.min() <= batch.lengths.max() <= batch.messages.shape[1]:
-            raise ValueError("a message is longer than its column")
-        verdicts = np.zeros(len(batch), bool)
-        work = self._engine(len(batch))
-        for start in range(0, len(batch), CHUNK_RECORDS):
-            rows = slice(start, start + CHUNK_RECORDS)
-            verdicts[rows] = self._judge(batch.part(rows), work)
+        found, known = self.tacs(batch)
+        verdicts: Bools = known & (found == batch.tac)
         return verdicts
 
-    def _engine(self, records: int) -> Engine:
-        """Many small calls are many records as well."""
-        self._seen += records
-        return engine(records, self._seen)
-
-    def _judge(self, batch: TacBatch, work: Engine) -> Bools:
-        if not len(batch):
-            return np.zeros(0, bool)
+    def tacs(self, batch: TacBatch) -> tuple[U32, Bools]:
+        """(the right TACs as numbers, which records have a key): a laboratory signs its records with them."""
+        if len(batch) and not 0 <= batch.lengths.min() <= batch.lengths.max() <= batch.messages.shape[1]:
+            raise ValueError("a message is longer than its column")
         if self._sealed:
             return self._asked(batch)
-        heads, card = runs(batch)
+        found, known = np.zeros(len(batch), np.uint32), np.zeros(len(batch), bool)
+        self._seen += len(batch)  # many small calls are many records as well
+        work = engine(len(batch), self._seen)
+        for start in range(0, len(batch), CHUNK_RECORDS):
+            rows = slice(start, start + CHUNK_RECORDS)
+            found[rows], known[rows] = self._computed(batch.part(rows), work)
+        return found, known
+
+    def _computed(self, batch: TacBatch, work: Engine) -> tuple[U32, Bools]:
+        """With keys that the vault lends."""
+        heads, card = runs(batch.which, *batch.factors.T)
         suites = np.array([path.suite for path in batch.paths], np.intp)
         wanted = CardBatch(batch.paths, batch.which[heads], batch.factors[heads, 0])
         with ExitStack() as lent:
@@ -95,19 +94,18 @@ class TacVerifier:
                 each = np.arange(len(heads))
                 deeper = derive_each(work, suites[wanted.which], keys, each, batch.factors[heads, level])
                 keys = lent.enter_context(deeper)
-            return _compare(batch, suites[batch.which], keys, card, work)
+            return _macs(batch, suites, keys, card, work), keys.known[card]
 
-    def _asked(self, batch: TacBatch) -> Bools:
-        """Verdicts by the vault alone."""
-        verdicts = []
-        sizes = batch.lengths.tolist()
-        for at, (number, tac) in enumerate(zip(batch.which.tolist(), batch.tac.tolist(), strict=True)):
-            path = batch.paths[number]
+    def _asked(self, batch: TacBatch) -> tuple[U32, Bools]:
+        """By the vault alone."""
+        found, known = np.zeros(len(batch), np.uint32), np.zeros(len(batch), bool)
+        for at, (number, size) in enumerate(zip(batch.which.tolist(), batch.lengths.tolist(), strict=True)):
             raw = as_bytes(batch.factors[at])
-            below = [raw[i : i + 8] for i in range(0, len(raw), 8)]
-            message = batch.messages[at, : sizes[at]].tobytes()
-            verdicts.append(self._vault_tac(path, below, message) == tac.to_bytes(4, "big"))
-        return np.array(verdicts, bool)
+            below = [raw[i : i + FACTOR_SIZE] for i in range(0, len(raw), FACTOR_SIZE)]
+            tac = self._vault_tac(batch.paths[number], below, batch.messages[at, :size].tobytes())
+            if tac is not None:
+                found[at], known[at] = int.from_bytes(tac, "big"), True
+        return found, known
 
     def _vault_tac(self, path: KeyPath, below: list[bytes], message: bytes) -> bytes | None:
         try:
@@ -120,23 +118,15 @@ class TacVerifier:
             return None
 
 
-def runs(batch: TacBatch) -> tuple[Index, Index]:
-    """(the first record of every run of one card's records, the run of each record)."""
-    new = np.ones(len(batch), bool)
-    new[1:] = batch.which[1:] != batch.which[:-1]
-    for level in batch.factors.T:
-        new[1:] |= level[1:] != level[:-1]
-    return np.flatnonzero(new), np.cumsum(new) - 1
-
-
-def _compare(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: Engine) -> Bools:
-    """Group the records by suite and length of message, compute, compare."""
-    verdicts = np.zeros(len(batch), bool)
+def _macs(batch: TacBatch, suites: Index, keys: CardKeys, card: Index, work: Engine) -> U32:
+    """The TACs of all records whose key is known, by suite and length of message."""
+    found = np.zeros(len(batch), np.uint32)
     known = keys.known[card]
-    for suite in SUITES:
-        of_suite = known & (suites == suite)
-        for length in np.unique(batch.lengths[of_suite]).tolist():
+    present = set(suites.tolist()) & SUITES.keys()
+    for suite in present:
+        of_suite = known if len(present) == 1 else known & (suites[batch.which] == suite)
+        for length in np.flatnonzero(np.bincount(batch.lengths)).tolist():
             rows = np.flatnonzero(of_suite & (batch.lengths == length))
-            found = work.tac(suite, keys, card[rows], batch.messages[rows, :length])
-            verdicts[rows] = found == batch.tac[rows]
-    return verdicts
+            if len(rows):
+                found[rows] = work.tac(suite, keys, card[rows], Chosen(batch.messages, rows, length))
+    return found

@@ -21,7 +21,14 @@ def _clearing(**options: int) -> BenchResult:
     return run(**options)
 
 
+def _tac(**options: int) -> BenchResult:
+    from citycard.lab.bench.tac import run
+
+    return run(**options)
+
+
 BENCHMARKS: Final[dict[str, tuple[str, Callable[..., BenchResult]]]] = {
+    "tac": ("TACs verified in bulk, beside the crypto library and beside OpenSSL's limit", _tac),
     "tap": ("our own code in one metro exit, the card's time excluded", _tap),
     "clearing": ("a large day from raw batches to posted positions (--taps, --seed, --keep)", _clearing),
 }
