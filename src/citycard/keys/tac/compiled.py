@@ -25,8 +25,8 @@ from citycard.keys.tac.words import as_raw_words, padding
 SILENCE_SECONDS: Final = 2.0  # what takes longer says that it is at work
 LOCK_NAME: Final = "citycard-tac.lock"
 NOTICE: Final = (
-    "Compiling the TAC kernels; this happens once on a machine and takes some ten seconds."
-    " 正在编译 TAC 校验内核，每台机器只需一次，约十秒。"
+    "Compiling the TAC kernel of {name}; this happens once on a machine and takes some seconds."
+    " 正在编译 {name} 的 TAC 校验内核，每台机器只需一次，约需数秒。"
 )
 
 
@@ -63,7 +63,7 @@ class Compiled:
         if suite in self._loaded:
             return
         folder: str | None = des.macs.stats.cache_path  # type: ignore[attr-defined]
-        with self._loading, notice(NOTICE), alone(folder):
+        with self._loading, notice(NOTICE.format(name=SUITES[suite].name)), alone(folder):
             try:
                 _once(KERNELS[suite])
             except Exception:  # a damaged cache file fails in as many ways as unpickling does
