@@ -8,9 +8,11 @@ join cards and terminals, add up by participants. It verifies nothing and rememb
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,6 +31,7 @@ from citycard.clearing.rules import EXCEPTIONS
 from citycard.core.record import HEADER_SIZE
 from citycard.keys.tac import TacColumns, TacVerifier
 from citycard.lab.bench import metropolis
+from citycard.lab.bench.metropolis import PROFILE
 from citycard.lab.bench.result import BenchResult
 
 TAPS: Final = 1_000_000
@@ -113,13 +116,10 @@ def _made(home: Path, taps: int, seed: int, profile: Sequence[float] | None) -> 
     if (home / MADE).exists():
         return
     shutil.rmtree(home, ignore_errors=True)
-    child = multiprocessing.get_context("spawn").Process(
-        target=metropolis.make, args=(home, taps, seed, profile)
-    )
-    child.start()
-    child.join()
-    if child.exitcode:
-        raise RuntimeError(f"the day could not be made: exit code {child.exitcode}")
+    home.mkdir()
+    (home / PROFILE).write_text(json.dumps(profile))
+    command = [sys.executable, "-m", "citycard.lab.bench.metropolis", str(home), str(taps), str(seed)]
+    subprocess.run(command, check=True)
     (home / MADE).touch()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -30,9 +31,7 @@ from citycard.core.crypto import TRIPLE_DES
 from citycard.core.purse import Txn
 from citycard.core.record import BATCH_MAC_SIZE, HEADER, RECORD, RECORD_SIZE, RECORD_VERSION, Kind
 from citycard.keys import KeyName, MemoryVault
-from citycard.keys.tac import CardBatch, TacColumns
-from citycard.keys.tac.engine import engine
-from citycard.keys.tac.verifier import runs
+from citycard.keys.tac import TacColumns
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
@@ -46,6 +45,7 @@ CHUNK: Final = 500_000  # records built together
 PERSONALISED_FEN: Final = 60_000
 LOAD_FEN: Final = 5_000
 OPENS, CLOSES = 5 * 3600, 23 * 3600  # seconds of the day in which people tap, without a profile
+PROFILE: Final = "profile.json"  # in the home folder of a day made by command
 SLOTS: Final = 144  # of ten minutes
 SCHEME, TREASURY = "1900990000000001", "1900990000000002"
 ISSUERS: Final = tuple(f"0200990{n}ffffffff" for n in range(4))
@@ -295,15 +295,8 @@ def moments(second: Array) -> Array:
 
 def sign(wire: Array, keys: MemoryVault) -> Array:
     """The TACs the cards make over their records, (n, 4) bytes."""
-    batch = TacColumns.of_wire(wire).batch(np.arange(len(wire)))
-    heads, card = runs(batch)
-    found = np.zeros(len(batch), "u4")
-    with keys.card_tac_keys(KeyName.TAC, CardBatch(batch.paths, batch.which[heads], batch.factors[heads, 0])) as lent:
-        assert lent.known.all()
-        for length in np.unique(batch.lengths).tolist():
-            rows = np.flatnonzero(batch.lengths == length)
-            messages = batch.messages[rows, :length]
-            found[rows] = engine(len(batch)).tac(TRIPLE_DES.id, lent, card[rows], messages)
+    found, known = keys.tac_checker().tacs(TacColumns.of_wire(wire).batch())
+    assert known.all()
     return found.astype(">u4").view("u1").reshape(-1, 4)
 
 
@@ -365,3 +358,8 @@ def card_batches(cards: int) -> Iterator[pa.RecordBatch]:
 def texts(raw: Array) -> pa.Array:
     """(n, k) bytes -> hex text."""
     return pa.array(hex_text(raw)).cast(pa.string())
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    make(folder, int(sys.argv[2]), int(sys.argv[3]), json.loads((folder / PROFILE).read_text()))
