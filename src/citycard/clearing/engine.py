@@ -26,6 +26,9 @@ Expression = Any  # an Ibis table expression; Ibis carries no types
 Config = dict[str, str | bool | int | float | list[str]]
 MEMORY_MAX: Final = 4 * 2**30  # bytes DuckDB may hold before it writes to the folder it is given
 APART_ROWS: Final = 250_000  # held in memory while they are laid apart
+FEW_VALUES: Final = (
+    "batch", "verdict", "reason", "issuer", "acquirer", "terminal", "business_date", "settled_on"
+)  # fmt: skip
 PARQUET: Final = "FORMAT parquet, COMPRESSION zstd"
 MEMORY_SHARE: Final = 0.6  # and never more than this part of the machine
 
@@ -131,6 +134,11 @@ class Engine(Protocol):
         ...
 
 
+def moment_text(moment: Expression) -> Expression:
+    """A moment as tables write it; engines do not agree on a T within a format."""
+    return moment.strftime("%Y-%m-%d") + "T" + moment.strftime("%H:%M:%S")
+
+
 _shared: duckdb.DuckDBPyConnection | None = None
 _lock = threading.Lock()
 
@@ -144,7 +152,34 @@ def _small_database() -> duckdb.DuckDBPyConnection:
         return _shared.cursor()
 
 
-class DuckEngine:
+class SqlEngine:
+    """What engines that speak SQL have in common: which steps were made, and what to select from."""
+
+    dialect = "duckdb"
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
+        self._given: set[str] = set()
+
+    def make(self, step: Step) -> None:
+        """Run a step and keep its result under its name, for the steps after it."""
+        raise NotImplementedError
+
+    def _of(self, step: Step | Source) -> str:
+        """What to select from: the table if the step was made, its query if it is wanted only once."""
+        if isinstance(step, Source) or step.name in self._made:
+            return step.name
+        self._make_inputs(step)
+        return f"({step.sql(self.dialect)})"
+
+    def _make_inputs(self, step: Step) -> None:
+        for needed in step.inputs:
+            if isinstance(needed, Step) and needed.name not in self._made:
+                self._make_inputs(needed)
+                self.make(needed)
+
+
+class DuckEngine(SqlEngine):
     """One run's tables in DuckDB. Use as a context; leaving it forgets them all.
 
     With a `spill` folder it gets a database of its own that writes there when memory runs short; `parts`
@@ -152,10 +187,10 @@ class DuckEngine:
     """
 
     def __init__(self, spill: Path | None = None, parts: int = 1) -> None:
+        super().__init__()
         self._spill = spill
         self._parts = parts
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._made: set[str] = set()
 
     def __enter__(self) -> DuckEngine:
         if self._spill is None:
@@ -167,6 +202,7 @@ class DuckEngine:
             if self._parts > 1:
                 config["threads"] = 1
             self._connection = duckdb.connect(":memory:", config=config)
+            self._connection.execute("SET enable_progress_bar = false")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,19 +239,6 @@ class DuckEngine:
         kind = "VIEW" if step.view and self._spill is not None else "TABLE"
         self._db.execute(f'CREATE TEMP {kind} "{step.name}" AS {step.sql()}')
 
-    def _of(self, step: Step | Source) -> str:
-        """What to select from: the table if the step was made, its query if it is wanted only once."""
-        if isinstance(step, Source) or step.name in self._made:
-            return f'"{step.name}"'
-        self._make_inputs(step)
-        return f"({step.sql()})"
-
-    def _make_inputs(self, step: Step) -> None:
-        for needed in step.inputs:
-            if isinstance(needed, Step) and needed.name not in self._made:
-                self._make_inputs(needed)
-                self.make(needed)
-
     def fetch(self, step: Step | Source, order: Sequence[str] = ()) -> pa.Table:
         """A result as Arrow, in the given order."""
         return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_table()
@@ -240,7 +263,9 @@ class DuckEngine:
                     if key not in writers:
                         path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        writers[key] = pq.ParquetWriter(path, rows.schema, compression="zstd")
+                        writers[key] = pq.ParquetWriter(
+                            path, rows.schema, compression="zstd", use_dictionary=list(FEW_VALUES)
+                        )
                     writers[key].write_table(rows)
         finally:
             for writer in writers.values():

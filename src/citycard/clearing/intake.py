@@ -44,9 +44,9 @@ FILTER_BITS: Final = 22  # of a name's 64, to sort out nearly all records by one
 
 def read_batch(lake: Lake, batch: RawBatch, day: date) -> tuple[bytes, np.datetime64]:
     """The records of a batch as bytes and when it was closed; RAW_MISSING, RAW_DAMAGED."""
-    path = lake.home / batch.path
+    path = f"{lake.home}/{batch.path}"
     try:
-        raw = path.read_bytes()
+        raw = lake.raw(batch)
     except FileNotFoundError:
         raise RAW_MISSING(digest=batch.digest, date=day, path=path) from None
     why = ""
@@ -179,7 +179,11 @@ def low_digits(pan: Array) -> Array:
 
 
 def fill(
-    spool: Spool, lake: Lake, batches: Sequence[RawBatch], day: date, newest: tuple[Array, Array]
+    spool: Spool,
+    lake: Lake,
+    batches: Sequence[RawBatch],
+    day: date,
+    newest: tuple[Array, Array],
 ) -> Iterator[int]:
     """Read all batches into the spool; tells after each chunk how many are done.
 

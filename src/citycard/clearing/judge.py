@@ -9,7 +9,7 @@ import ibis
 
 from citycard.clearing import sources as s
 from citycard.clearing.chain import CHAINED
-from citycard.clearing.engine import Expression, Step
+from citycard.clearing.engine import Expression, Step, moment_text
 from citycard.clearing.rules import LOAD_SERVICE
 from citycard.clearing.verify import STANDING
 from citycard.core import tables
@@ -99,8 +99,8 @@ def _kept(judged: Expression, batches: Expression, issuers: Expression) -> Expre
 def _verdicts(kept: Expression) -> Expression:
     """The declared table, its dates and moments written as text."""
     text = {
-        "tapped_at": kept.tapped_at.strftime("%Y-%m-%dT%H:%M:%S"),
-        "entry_at": kept.entry_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "tapped_at": moment_text(kept.tapped_at),
+        "entry_at": moment_text(kept.entry_at),
         "business_date": kept.business_date.strftime("%Y-%m-%d"),
         "settled_on": kept.settled_on.strftime("%Y-%m-%d"),
     }
@@ -115,7 +115,7 @@ def _exceptions(kept: Expression) -> Expression:
 def _loads(kept: Expression) -> Expression:
     """Accepted loads: what proves to the office that a card took what it was given."""
     t = kept.filter((kept.verdict == ACCEPTED) & (kept.kind == int(Kind.LOAD)))
-    return t.mutate(tapped_at=t.tapped_at.strftime("%Y-%m-%dT%H:%M:%S")).select(*tables.LOADS.names)
+    return t.mutate(tapped_at=moment_text(t.tapped_at)).select(*tables.LOADS.names)
 
 
 def _tally(judged: Expression) -> Expression:

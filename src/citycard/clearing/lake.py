@@ -31,6 +31,7 @@ from citycard.clearing.problems import (
     LATER_DATE_RUN,
     RUN_IN_PROGRESS,
 )
+from citycard.clearing.store import Store, raw_name, run_name
 
 RAW_SUFFIX: Final = ".ccb"
 DONE: Final = "done.json"
@@ -50,6 +51,7 @@ class Lake:
     """The folders of one scheme's clearing."""
 
     home: Path
+    store: Store | None = None  # where files are fetched from that are not here
 
     @property
     def root(self) -> Path:
@@ -63,6 +65,14 @@ class Lake:
     def run_folder(self, day: date) -> Path:
         """Where a finished run lies."""
         return self.root / "runs" / day.isoformat()
+
+    def manifest(self, day: date) -> Path:
+        """Which batches a run took."""
+        return self.root / "manifests" / f"{day.isoformat()}.json"
+
+    def marker(self, day: date) -> Path:
+        """What says that a run is finished, and what it left."""
+        return self.run_folder(day) / DONE
 
     def inputs(self, day: date) -> Path:
         """Where the office puts the reference tables of a date."""
@@ -87,34 +97,49 @@ class Lake:
 
     def freeze(self, day: date) -> list[RawBatch]:
         """The run's batches in order of digest: those of its manifest, written now if there is none yet."""
-        path = self.root / "manifests" / f"{day.isoformat()}.json"
+        path = self.manifest(day)
         if not path.exists():
             batches = [vars_of(batch) for batch in self.unassigned()]
-            write_atomically(path, to_json({"date": day.isoformat(), "batches": batches}))
+            write_atomically(path, json.dumps({"date": day.isoformat(), "batches": batches}).encode() + b"\n")
         return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
 
     def unassigned(self) -> list[RawBatch]:
         """Batches no run has taken yet, in order of digest."""
         taken: set[str] = set()
         for day in self.started():
-            manifest = json.loads((self.root / "manifests" / f"{day.isoformat()}.json").read_bytes())
+            manifest = json.loads(self.manifest(day).read_bytes())
             taken.update(entry["digest"] for entry in manifest["batches"])
         found: dict[str, str] = {}
-        for path in sorted((self.root / "raw").rglob(f"*{RAW_SUFFIX}")):
-            if path.stem not in taken:
-                found.setdefault(path.stem, path.relative_to(self.home).as_posix())
+        for folder, _, names in sorted(os.walk(self.root / "raw")):  # a day has a hundred thousand: no Path each
+            place = Path(folder).relative_to(self.home).as_posix()
+            for name in names:
+                digest = name.removesuffix(RAW_SUFFIX)
+                if digest is not name and digest not in taken:
+                    found.setdefault(digest, f"{place}/{name}")
         return [RawBatch(digest, found[digest]) for digest in sorted(found)]
 
     def size(self, batch: RawBatch) -> int:
         """Bytes of a batch; 0 when its file is gone, which reading it will tell."""
         try:
-            return (self.home / batch.path).stat().st_size
+            return os.stat(f"{self.home}/{batch.path}").st_size
         except FileNotFoundError:
             return 0
 
+    def raw(self, batch: RawBatch) -> bytes:
+        """A batch as received; `FileNotFoundError` when it is nowhere. The caller checks its digest."""
+        path = f"{self.home}/{batch.path}"
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            if self.store is None:
+                raise
+        self.store.get(raw_name(batch.digest), Path(path))
+        return Path(path).read_bytes()
+
     def done(self, day: date) -> dict[str, Any] | None:
         """The marker of a closed date, or None."""
-        path = self.run_folder(day) / DONE
+        path = self.marker(day)
         return json.loads(path.read_bytes()) if path.exists() else None
 
     def files(self, day: date, *names: str) -> list[Path]:
@@ -131,6 +156,8 @@ class Lake:
         paths = []
         for name in chosen:
             path = self.run_folder(day) / name
+            if self.store is not None and not path.exists():
+                self.store.get(run_name(day, name), path)
             if not path.exists() or digest_of(path) != marker["outputs"][name]:
                 raise LAKE_DAMAGED(path=path.relative_to(self.home), date=day, digest=marker["outputs"][name])
             paths.append(path)

@@ -18,7 +18,7 @@ from typing import Final
 import ibis
 
 from citycard.clearing import sources as s
-from citycard.clearing.engine import Expression, Step
+from citycard.clearing.engine import Expression, Step, moment_text
 from citycard.clearing.judge import ACCEPTED, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
 from citycard.core import tables
 from citycard.core.money import BASIS
@@ -190,18 +190,23 @@ def _positions(owed: Expression) -> Expression:
     return t.mutate(net_fen=t.receivable_fen - t.payable_fen)
 
 
-def _revenue(shares: Expression) -> Expression:
-    """What each participant earned and owes, by service, counterparty and cause."""
+def _lines(shares: Expression) -> Expression:
+    """Shares beside whom they are settled with: the issuer for who took the tap, the acquirer for others."""
     operators = (shares.cause == "operator_share") | (
         shares.cause.isin(["concession", "transfer"]) & (shares.amount_fen > 0)
     )
     with_issuer = (shares.participant != shares.issuer) & (
         (shares.participant == shares.acquirer) | operators
     )
-    t = shares.mutate(
-        counterparty=with_issuer.ifelse(shares.issuer, shares.acquirer),
-        total_fen=shares.amount_fen * shares.taps,
+    return shares.mutate(counterparty=with_issuer.ifelse(shares.issuer, shares.acquirer)).select(
+        "tap", "taps", *REVENUE_KEY, "amount_fen"
     )
+
+
+def _revenue(shares: Expression) -> Expression:
+    """What each participant earned and owes, by service, counterparty and cause."""
+    t = _lines(shares)
+    t = t.mutate(total_fen=t.amount_fen * t.taps)
     return t.group_by(*REVENUE_KEY).aggregate(
         taps=t.taps.sum().cast("int64"), amount_fen=t.total_fen.sum().cast("int64")
     )
@@ -230,7 +235,7 @@ def _movements(priced: Expression) -> Expression:
         last_balance_fen=t.after_fen.argmax(t.counter),
         last_at=t.tapped_at.argmax(t.counter),
     )
-    return t.mutate(last_at=t.last_at.strftime("%Y-%m-%dT%H:%M:%S")).select(*tables.MOVEMENTS.names)
+    return t.mutate(last_at=moment_text(t.last_at)).select(*tables.MOVEMENTS.names)
 
 
 PRICED: Final = Step("priced", _priced, JUDGED, s.SETTINGS, view=True)
@@ -249,6 +254,7 @@ STEPS: Final = (PLACED, SPLIT, SHARES)
 # The same tap by tap: for the lake where it is wanted, and to show how one tap was divided.
 TAP_PLACED: Final = Step("tap_placed", _placed, PRICED, s.PLACES, view=True)
 TAP_SHARES: Final = Step("tap_shares", _shares, PRICED, TAP_PLACED, SPLIT, view=True)
+TAP_LINES: Final = Step("tap_lines", _lines, TAP_SHARES)
 SHARES_OUT: Final = Step("shares_out", _shares_out, TAP_SHARES)
 
 POSITIONS: Final = Step("positions", _positions, s.OWED_PARTS)

@@ -49,19 +49,15 @@ def write_part(engine: Engine, folder: Path, shards: Shards, number: int, detail
     """A part's taps by verdict, business date and issuer, and its share of the lake's tables."""
     scratch = folder / SCRATCH / f"taps-{number:03d}"
     engine.write_apart(judge.KEPT, scratch, FOLDERS, TAP_ORDER if shards.count == 1 else ())
-    for path in sorted(scratch.glob("p0=*/p1=*/p2=*/*.parquet")):
-        verdict, day, issuer = (level.partition("=")[2] for level in path.relative_to(scratch).parts[:3])
+    for leaf in sorted(scratch.glob("p0=*/p1=*/p2=*")):
+        verdict, day, issuer = (level.partition("=")[2] for level in leaf.relative_to(scratch).parts)
         target = folder / f"taps/verdict={verdict}/business_date={day}/issuer={issuer}"
         target.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target / f"part-{number:03d}{'' if path == first_of(path) else path.stem}.parquet")
-    shutil.rmtree(scratch)
+        for piece, path in enumerate(sorted(leaf.glob("*.parquet"))):
+            os.replace(path, target / f"part-{number:03d}{f'-{piece}' if piece else ''}.parquet")
+    shutil.rmtree(scratch, ignore_errors=True)
     for name, step, order in LAKE_TABLES[detail == ALL]:
         engine.write(step, folder / shards.file(name, number), order)
-
-
-def first_of(path: Path) -> Path:
-    """The first file beside this one: nearly always itself."""
-    return min(path.parent.glob("*.parquet"))
 
 
 def keep_for_office(engine: Engine, folder: Path, number: int, detail: str) -> None:

@@ -146,10 +146,10 @@ def _check(folder: Path, reference: Reference) -> None:
             raise INPUT_INVALID(path=folder / "contracts.csv", why=why)
     for file, table, key in (
         ("terminals.csv", reference.terminals, "terminal"),
-        ("cards.csv", reference.cards, "pan"),
+        ("cards.csv", reference.cards, "card"),
     ):
         if pc.count_distinct(table[key]).as_py() != len(table):
-            raise INPUT_INVALID(path=folder / file, why=f"one {key} stands in it twice")
+            raise INPUT_INVALID(path=folder / file, why=f"one {table.column_names[0]} stands in it twice")
 
 
 def _rows(folder: Path, table: Table, day: date) -> list[Row]:

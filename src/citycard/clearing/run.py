@@ -11,6 +11,7 @@ worked side by side; only sums and exceptions come together again, so memory doe
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -25,6 +26,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,15 +39,18 @@ from citycard.clearing.engine import DuckEngine, Engine, Source
 from citycard.clearing.intake import Spool, fill, wire_of
 from citycard.clearing.lake import DONE, TIMING, Lake, RawBatch, digest_of, digests, to_json
 from citycard.clearing.part import Part, Shared, rows
-from citycard.clearing.problems import BUSINESS_DATE_CLOSED
+from citycard.clearing.problems import BUSINESS_DATE_CLOSED, LAKE_FULL
 from citycard.clearing.reference import read_reference
 from citycard.clearing.rules import ALL, Checkpoint, Progress, Rules, RunReport, TacChecker
 from citycard.clearing.shards import CODES, Shards
+from citycard.clearing.spark import SparkEngine
+from citycard.clearing.store import Store, pull, push
 from citycard.core.calendar import Calendar
 from citycard.core.record import RECORD_SIZE, Kind
 from citycard.core.refusal import Reason
 from citycard.core.tables import Row
 
+DISK_FULL: Final = ("No space left on device", "File too large", "Disk quota exceeded", "errno: 28", "errno: 27")
 SMALL_BYTES: Final = 32 * 2**20  # raw batches, and carried state, up to this stay in memory
 PART_RECORDS: Final = 1_000_000  # taps of a part, about: a gigabyte of columns
 PART_STATE_BYTES: Final = 24 * 2**20  # carried state of a part: about a million cards
@@ -63,25 +68,46 @@ def run(
     rules: Rules | None = None,
     checkpoint: Checkpoint | None = None,
     force: bool = False,
+    master: str | None = None,
+    store: str | None = None,
 ) -> RunReport:
     """Clear and net a business date; a date that is closed is reported and left as it is.
 
     `tac_checker` verifies TACs in bulk (`Vault.tac_checker()`), `progress` is told step and part done,
-    `checkpoint` is called between and inside steps. Problems: BUSINESS_DATE_CLOSED (with `force`),
+    `checkpoint` is called between and inside steps. `master` is the URL of a Spark cluster that does the
+    work in DuckDB's place, `store` that of an Arrow filesystem that gets a copy of the lake (`store`).
+    Problems: SPARK_MISSING, SPARK_FAILED, STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
     LATER_DATE_RUN, EARLIER_RUN_UNFINISHED, RUN_IN_PROGRESS, RAW_DAMAGED, RAW_MISSING, LAKE_DAMAGED,
     INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS.
     """
-    lake = Lake(Path(home))
+    lake = Lake(Path(home), Store.at(store) if store else None)
     with lake.alone():
+        if lake.store is not None:
+            pull(lake, lake.store)
         marker = lake.done(settle_on)
         if marker is not None:
             if force:
                 raise BUSINESS_DATE_CLOSED(date=settle_on)
-            lake.publish(settle_on)
+            _publish(lake, settle_on)
             return _report_of(lake, settle_on, marker)
         lake.may_run(settle_on)
         job = _Run(lake, settle_on, calendar or Calendar(), rules or Rules(), progress, checkpoint)
-        return job.work(tac_checker)
+        job.master = master
+        try:
+            return job.work(tac_checker)
+        except (OSError, pa.ArrowException, duckdb.Error) as fault:
+            why = full(fault)
+            if why:
+                raise LAKE_FULL(date=settle_on, folder=lake.root, why=why) from None
+            raise
+
+
+def full(fault: Exception) -> str:
+    """In a line how a fault says that the disk is full (or a limit of it reached); empty: it is another."""
+    text = str(fault).splitlines()[0][:200] if str(fault) else ""
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return text
+    return text if any(word in str(fault) for word in DISK_FULL) else ""
 
 
 def _report_of(lake: Lake, day: date, marker: dict[str, Any]) -> RunReport:
@@ -109,6 +135,7 @@ class _Run:
         self.progress = progress or (lambda step, part: None)
         self.checkpoint = checkpoint or (lambda name: None)
         self.seconds: dict[str, float] = {}
+        self.master: str | None = None
 
     def work(self, check: TacChecker) -> RunReport:
         """All steps in order; commits at the end."""
@@ -120,12 +147,15 @@ class _Run:
             self.shared = Shared(self.day, self.calendar, self.rules, reference, rows(s.BATCHES, batches))
             before = [day for day in self.lake.finished() if day < self.day]
             self.before = before[-1] if before else None
-            self.shards = Shards(self.parts())
+            self.cut = Shards(self.parts())  # how records are dealt out
+            self.shards = self.cut if self.master is None else Shards()  # and how they are worked on
         with self.step("read", 0.05):
             self.read()
+            if self.shards.count > 1:
+                self.card_parts = self.shards.table()[hex_codes(reference.cards["pan"])]
         with self.step("deduplicate", 0.2):
             self.deduplicate(check)
-        if self.shards.count == 1:
+        if self.shards.count == 1 or self.master is not None:
             report = self.in_one(check)
         else:
             report = self.in_many(check)
@@ -169,7 +199,7 @@ class _Run:
         last = last.sort_by("terminal_id")
         self.last_sequences = last.select(s.LAST_SEQUENCES.arrow.names)
         newest = (last["terminal_id"].to_numpy(), last["last_sequence"].to_numpy())
-        self.spool = Spool(self.shards, None if self.small else self.folder / "spool")
+        self.spool = Spool(self.cut, None if self.small else self.folder / "spool")
         for number, done in enumerate(fill(self.spool, self.lake, self.batches, self.day, newest)):
             self.progress("read", 0.05 + 0.15 * done / len(self.batches))
             self.checkpoint(f"read {number}")
@@ -204,6 +234,9 @@ class _Run:
 
     def engine(self, number: int | None = None) -> AbstractContextManager[Engine]:
         """An engine: for a part of many, or for what is done once."""
+        if self.master is not None:
+            taps = sum(self.lake.size(batch) for batch in self.batches) // RECORD_SIZE
+            return SparkEngine(self.master, self.folder / "spill" / "spark", taps)
         if self.small:
             return DuckEngine()
         name = "whole" if number is None else f"{number:03d}"
@@ -221,25 +254,34 @@ class _Run:
             for source, name in ((s.STATE, CARDS), (s.OPEN_LOADS, LOADS), (s.POOL, WAITING))
         }
         with part.step("decode"):
-            records = self.spool.part(number)
-            engine.give(s.TAPS, self.columns(records).table(check))
-            self.spool.forget(number)
+            if self.master is None:
+                engine.give(s.TAPS, self.taps(number, check))
+            else:
+                self.give_all(engine, check)
         part.give(state, self.cards(number))
         return part
+
+    def taps(self, number: int, check: TacChecker) -> pa.Table:
+        """The decoded and verified taps of a part, which is then forgotten."""
+        table = self.columns(self.spool.part(number)).table(check)
+        self.spool.forget(number)
+        return table
+
+    def give_all(self, engine: Engine, check: TacChecker) -> None:
+        """All taps as files, for an engine that cuts its work itself."""
+        paths = []
+        for number in range(self.spool.shards.count):
+            paths.append(self.folder / "spool" / f"{number:03d}.parquet")
+            paths[-1].parent.mkdir(exist_ok=True)
+            pq.write_table(self.taps(number, check), paths[-1])
+        engine.give_parquet(s.TAPS, paths)
 
     def cards(self, number: int) -> pa.Table:
         """The cards of a part."""
         cards = self.shared.reference.cards
         if self.shards.count == 1:
             return cards
-        with self.shared.lock:
-            if not hasattr(self, "_cards"):
-                part = self.shards.table()[hex_codes(cards["pan"])]
-                order = np.argsort(part, kind="stable")
-                self._cards = cards.take(pa.array(order)).combine_chunks()
-                self._starts = np.searchsorted(part[order], np.arange(self.shards.count + 1))
-        first, last = self._starts[number : number + 2]
-        return self._cards.slice(first, last - first)
+        return cards.filter(pa.array(self.card_parts == number))
 
     def in_one(self, check: TacChecker) -> RunReport:
         """The run as a single part."""
@@ -361,13 +403,20 @@ class _Run:
         plain = report.to_plain()
         del plain["seconds"], plain["repeated"]
         marker = {"date": self.day.isoformat(), "batches": _digest_of_all(self.batches), "inputs": inputs,
-                  "outputs": digests(self.folder), "report": plain}  # fmt: skip
+                  "outputs": digests(self.folder), "report": plain,
+                  "scheme": self.shared.reference.scheme}  # fmt: skip
         (self.folder / DONE).write_bytes(to_json(marker))
         (self.folder / TIMING).write_bytes(to_json(self.seconds))
         self.checkpoint("before commit")
         self.lake.commit(self.day)
         self.checkpoint("after commit")
-        self.lake.publish(self.day)
+        _publish(self.lake, self.day)
+
+
+def _publish(lake: Lake, day: date) -> None:
+    lake.publish(day)
+    if lake.store is not None:
+        push(lake, lake.store, day)
 
 
 def _digest_of_all(batches: list[RawBatch]) -> str:
