@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from citycard import __version__
-from citycard.cli import bench, card, city, keys, lab, replay
+from citycard.cli import bench, card, city, keys, lab, lake, replay
 from citycard.core.problem import Problem
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(card.app, name="card")
 app.add_typer(replay.app, name="replay")
-for module in (city, lab, bench):
+for module in (city, lab, bench, lake):
     module.register(app)
 
 

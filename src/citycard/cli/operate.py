@@ -64,9 +64,11 @@ def collect(home: Path) -> dict[str, Any]:
     return waiting(home)
 
 
-def clear(home: Path, day: date, ask: Callable[..., str], progress: Progress) -> dict[str, Any]:
-    """Export the reference tables, run clearing, post its answer."""
-    from citycard.clearing import run
+def clear(
+    home: Path, day: date, ask: Callable[..., str], progress: Progress, *, verdicts: str = "all", **how: str | None
+) -> dict[str, Any]:
+    """Export the reference tables, run clearing (`how`: its master and store), post its answer."""
+    from citycard.clearing import Rules, run
 
     ready(home)
     vault = _vault(home, ask)
@@ -80,6 +82,8 @@ def clear(home: Path, day: date, ask: Callable[..., str], progress: Progress) ->
         vault.tac_checker(),
         calendar(),
         lambda step, part: progress("clearing", round(part * 100), 100),
+        rules=Rules(verdicts_to_office=verdicts),
+        **how,
     )
     posting = settlement.post_run(day)
     return report.to_plain() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}
