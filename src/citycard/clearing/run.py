@@ -178,7 +178,7 @@ class _Run:
     def parts(self) -> int:
         """How many parts to cut the run into; one for what fits in memory."""
         raw = sum(self.lake.size(batch) for batch in self.batches)
-        state = sum(path.stat().st_size for path in self.carried(CARDS))
+        state = sum(path.stat().st_size for path in self.carried(CARDS, checked=self.lake.store is not None))
         self.small = max(raw, state) <= SMALL_BYTES
         if self.small:
             return 1
