@@ -18,7 +18,16 @@ from citycard.clearing import run, waiting
 from citycard.core.problem import Problem
 from tests.clearing.test_parts import in_parts
 from tests.clearing.test_runs import ONE, busy
-from tests.clearing.world import BUS_TERMINAL, DAY, METRO_TERMINAL, World, contract, fake_checker, files, signed
+from tests.clearing.world import (
+    BUS_TERMINAL,
+    DAY,
+    METRO_TERMINAL,
+    World,
+    contract,
+    fake_checker,
+    files,
+    signed,
+)
 
 
 @contextmanager
@@ -67,7 +76,9 @@ def test_a_batch_cut_short_is_named_before_and_in_the_run(tmp_path: Path, keep: 
     assert world.clear().reasons == {"OK": 2}
 
 
-def test_a_damaged_state_of_one_part_stops_the_run_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_state_of_one_part_stops_the_run_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_parts(monkeypatch)
     world = busy(tmp_path)
     path = sorted((tmp_path / "lake/runs" / str(DAY)).glob("cards/*.parquet"))[-1]
@@ -90,7 +101,9 @@ def test_a_damaged_state_of_one_part_stops_the_run_and_is_named(tmp_path: Path, 
         (timedelta(days=400), "FROM_THE_FUTURE", None),  # is not waited for
     ],
 )
-def test_a_terminal_whose_clock_is_wrong(tmp_path: Path, skew: timedelta, first: str, later: str | None) -> None:
+def test_a_terminal_whose_clock_is_wrong(
+    tmp_path: Path, skew: timedelta, first: str, later: str | None
+) -> None:
     world = World(tmp_path)
     tap = world.tap("A", 200, tapped_at=world.clock + skew)
     world.upload(tap)
@@ -100,7 +113,9 @@ def test_a_terminal_whose_clock_is_wrong(tmp_path: Path, skew: timedelta, first:
     found: Counter[str] = Counter()
     for number in range(1, 4):
         world.clear(DAY + number * ONE)
-        found.update({reason for name, reason in world.verdicts(DAY + number * ONE).items() if name == tap.id})
+        found.update(
+            {reason for name, reason in world.verdicts(DAY + number * ONE).items() if name == tap.id}
+        )
     assert found["OK"] == (1 if later else 0)
 
 
@@ -118,14 +133,18 @@ def test_a_correction_is_made_by_a_later_run_and_edits_nothing(tmp_path: Path) -
     assert world.verdicts(DAY + ONE)[tap.id] == "OK"
     assert sum(world.net(DAY + ONE).values()) == 0
     assert world.clear(DAY).repeated
-    assert files(tmp_path / "exchange" / str(DAY) / "out") | files(tmp_path / "lake/runs" / str(DAY)) == closed
+    assert (
+        files(tmp_path / "exchange" / str(DAY) / "out") | files(tmp_path / "lake/runs" / str(DAY)) == closed
+    )
     world.upload(tap, signed(replace(tap, amount_fen=1, list_fen=1)))
     world.clear(DAY + 2 * ONE)
     assert sorted(world.verdicts(DAY + 2 * ONE).values()) == ["CONTENT_CONFLICT", "DUPLICATE"]
     assert world.net(DAY + 2 * ONE) == {}
 
 
-def test_a_repeat_with_another_card_in_another_part_is_a_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeat_with_another_card_in_another_part_is_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_parts(monkeypatch, 1)
     world = World(tmp_path)
     for name, digits in (("A", "000"), ("B", "999"), ("C", "500")):

@@ -39,7 +39,13 @@ def copy(city: World, to: Path) -> World:
 
 def _elsewhere(city: World, home: Path) -> World:
     """Its cards and terminals with another folder."""
-    return replace(city, home=home, cards=deepcopy(city.cards), sequences=dict(city.sequences), batches=dict(city.batches))
+    return replace(
+        city,
+        home=home,
+        cards=deepcopy(city.cards),
+        sequences=dict(city.sequences),
+        batches=dict(city.batches),
+    )
 
 
 # Trace
@@ -50,7 +56,11 @@ def test_a_tap_is_followed_from_verdict_and_shares_to_its_bytes(city: World) -> 
         for row in city.out("verdicts", day):
             seen = [one for one in trace(city.home, row["tap"])["history"] if one["run"] == str(day)]
             (one,) = [one for one in seen if one["tap"] == row["tap"]]
-            assert (one["verdict"], one["reason"], one["batch"]) == (row["verdict"], row["reason"], row["batch"])
+            assert (one["verdict"], one["reason"], one["batch"]) == (
+                row["verdict"],
+                row["reason"],
+                row["batch"],
+            )
             raw = (city.home / one["file"]).read_bytes()
             assert one["bytes"] == raw[one["offset"] : one["offset"] + RECORD_SIZE].hex()
             assert one["intact"]
@@ -114,7 +124,9 @@ def test_compaction_keeps_every_row_and_later_runs_and_traces_go_on(city: World,
         one.upload(tap)
         one.clear(DAY + 3 * ONE)
     assert world.verdicts(DAY + 3 * ONE)[tap.id] == "OK"
-    assert files(world.home / "exchange" / str(DAY + 3 * ONE)) == files(other.home / "exchange" / str(DAY + 3 * ONE))
+    assert files(world.home / "exchange" / str(DAY + 3 * ONE)) == files(
+        other.home / "exchange" / str(DAY + 3 * ONE)
+    )
 
 
 def rows_of_taps(found: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -126,7 +138,9 @@ def rows_of_taps(found: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: sorted(rows) for name, rows in folders.items()}
 
 
-def test_a_compaction_that_dies_loses_nothing(city: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compaction_that_dies_loses_nothing(
+    city: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = copy(city, tmp_path)
     before = rows_of_taps(rows_of(world.home))
 
@@ -161,7 +175,9 @@ def test_retention_takes_old_taps_and_leaves_results(city: World, tmp_path: Path
     assert world.clear(DAY).repeated
 
 
-@pytest.mark.parametrize("where", ["lake/raw/*/*.ccb", f"lake/runs/{DAY}/taps/*/*/*/*.parquet", f"lake/runs/{DAY}/out/*.csv"])
+@pytest.mark.parametrize(
+    "where", ["lake/raw/*/*.ccb", f"lake/runs/{DAY}/taps/*/*/*/*.parquet", f"lake/runs/{DAY}/out/*.csv"]
+)
 def test_a_check_names_the_file_that_is_damaged_or_gone(city: World, tmp_path: Path, where: str) -> None:
     world = copy(city, tmp_path)
     path = sorted(world.home.glob(where))[0]
@@ -198,7 +214,9 @@ def test_a_new_machine_goes_on_from_the_store(city: World, tmp_path: Path) -> No
         world.upload(tap)
         world.clear(DAY + 3 * ONE, store=where)
     assert old.verdicts(DAY + 3 * ONE)[tap.id] == "OK"
-    assert files(old.home / "exchange" / str(DAY + 3 * ONE)) == files(new.home / "exchange" / str(DAY + 3 * ONE))
+    assert files(old.home / "exchange" / str(DAY + 3 * ONE)) == files(
+        new.home / "exchange" / str(DAY + 3 * ONE)
+    )
     assert trace(new.home, city.out("verdicts")[0]["tap"], url)["history"][0]["intact"]
     assert f"runs/{DAY + 3 * ONE}/done.json" in Store.at(url).sizes("runs")
 

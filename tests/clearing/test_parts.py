@@ -44,7 +44,9 @@ def three_days(home: Path, detail: str = ALL) -> World:
     world = spread(World(home))
     world.rules = replace(world.rules, verdicts_to_office=detail)
     first = [world.tap(name, 200 + n, METRO_TERMINAL) for n, name in enumerate("ABCDEF")]
-    stolen = signed(replace(world.tap("E", 999, BUS_TERMINAL), sequence=first[0].sequence, terminal=first[0].terminal))
+    stolen = signed(
+        replace(world.tap("E", 999, BUS_TERMINAL), sequence=first[0].sequence, terminal=first[0].terminal)
+    )
     world.upload(*first[:4])
     world.upload(*first[3:], stolen, b"\xff" * 128, terminal=METRO_TERMINAL)
     world.clear(DAY)
@@ -83,7 +85,9 @@ def test_many_parts_say_what_one_says(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list((many.home / "lake").rglob("*.records"))
 
 
-def test_parts_worked_in_any_order_leave_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_worked_in_any_order_leave_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_parts(monkeypatch)
     homes = []
     for workers in (1, 2):
@@ -92,7 +96,9 @@ def test_parts_worked_in_any_order_leave_the_same_files(tmp_path: Path, monkeypa
     assert files(homes[0]) == files(homes[1])
 
 
-def test_killed_in_any_part_a_run_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_any_part_a_run_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_parts(monkeypatch)
     monkeypatch.setattr(INTAKE, "WORKERS", 1)
     names: list[str] = []
@@ -100,7 +106,7 @@ def test_killed_in_any_part_a_run_ends_as_if_it_had_not_been(tmp_path: Path, mon
     whole.clear(DAY + ONE, names.append)
     assert len(names) == len(set(names))
     wanted = files(whole.home)
-    for name in [n for n in names if "part" in n][::9] + ["read 1", "history", "bring together"]:
+    for name in [*[n for n in names if "part" in n][::9], "read 1", "history", "bring together"]:
         world = busy(tmp_path / name.replace(" ", "-"))
 
         def die(at: str, name: str = name) -> None:
@@ -113,7 +119,9 @@ def test_killed_in_any_part_a_run_ends_as_if_it_had_not_been(tmp_path: Path, mon
         assert files(world.home) == wanted, name
 
 
-def test_a_run_cut_otherwise_than_the_one_before_finds_its_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_cut_otherwise_than_the_one_before_finds_its_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = three_days(tmp_path / "plain")
     world = spread(World(tmp_path / "cut"))
     sizes = iter((2, 1, 3))

@@ -14,7 +14,18 @@ from citycard.office import ledger, settlement
 from citycard.office.intake import loads
 from citycard.office.intake.models import Load
 from citycard.office.settlement.models import Tap
-from tests.office_ledger.conftest import ANN, BOB, BUS, DAY, ISSUER, METRO, City, Purse, clearing_says, verdict
+from tests.office_ledger.conftest import (
+    ANN,
+    BOB,
+    BUS,
+    DAY,
+    ISSUER,
+    METRO,
+    City,
+    Purse,
+    clearing_says,
+    verdict,
+)
 from tests.office_ledger.test_settlement import _load, _load_record
 
 
@@ -51,7 +62,13 @@ def test_issuers_have_one_account_for_all_cards_and_only_exceptions_are_stored(c
     assert (posting.taps, posting.accepted, posting.suspended, posting.rejected) == (5, 3, 1, 1)
     assert posting.charged_fen == 900
     assert sorted(Tap.objects.values_list("reason", flat=True)) == ["COUNTER_GAP", "TAC_MISMATCH"]
-    names = (f"cards:{ISSUER}", f"position:{ISSUER}", f"position:{BUS}", f"position:{METRO}", f"clearing:{DAY}")
+    names = (
+        f"cards:{ISSUER}",
+        f"position:{ISSUER}",
+        f"position:{BUS}",
+        f"position:{METRO}",
+        f"clearing:{DAY}",
+    )
     assert [ledger.balance(name) for name in names] == [-900, -900, 500, 400, 0]
     assert ledger.trial_balance().balanced
     assert settlement.post_run(DAY).repeated

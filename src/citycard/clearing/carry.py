@@ -148,7 +148,9 @@ INTERVALS: Final = Step("intervals", _intervals, SETTLED, BEFORE)
 SPANS: Final = Step("spans", _spans, INTERVALS)
 TOUCHED: Final = Step("touched", _touched, INTERVALS, SPANS, s.SETTINGS)
 NEXT_CARDS: Final = Step("next_cards", _cards, s.STATE, TOUCHED, s.CARDS)
-NEXT_LOADS: Final = Step("next_loads", _open_loads, LOADS, s.OPEN_LOADS, JUDGED, NEXT_CARDS, s.SETTINGS, s.CARDS)
+NEXT_LOADS: Final = Step(
+    "next_loads", _open_loads, LOADS, s.OPEN_LOADS, JUDGED, NEXT_CARDS, s.SETTINGS, s.CARDS
+)
 SEQUENCES: Final = Step("sequences", _sequences, JUDGED)
 NEXT_SEQUENCES: Final = Step("next_sequences", _sequences_total, s.SEQUENCE_PARTS, s.LAST_SEQUENCES)
 STEPS: Final = (SETTLED, INTERVALS, SPANS, TOUCHED, NEXT_CARDS)

@@ -253,7 +253,8 @@ def card_number(pan: Array) -> Array:
 def card_numbers(pans: pa.ChunkedArray) -> Array:
     """The same of card numbers as text."""
     try:
-        return pc.cast(pans, pa.uint64()).to_numpy().view("i8")
+        found: Array = pc.cast(pans, pa.uint64()).to_numpy().view("i8")
+        return found
     except pa.ArrowInvalid:  # one of them is no number below 2**64
         raw = [text.encode().rjust(PAN_DIGITS, b"0")[:PAN_DIGITS] for text in pans.to_pylist()]
         digits = np.frombuffer(b"".join(raw), "u1").reshape(len(raw), PAN_DIGITS) & 15
@@ -265,7 +266,8 @@ def hex_codes(pans: pa.ChunkedArray) -> Array:
     digits = pc.utf8_slice_codeunits(pans, DIGITS.start, DIGITS.stop)
     found = pc.unique(digits)
     numbers = np.array([_half_bytes(text) for text in found.to_pylist()], "u2")
-    return numbers[pc.index_in(digits, found).to_numpy()] if len(found) else numbers
+    places: Array = pc.index_in(digits, found).to_numpy()
+    return np.take(numbers, places) if len(found) else numbers
 
 
 def _half_bytes(text: str) -> int:

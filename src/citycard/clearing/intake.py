@@ -35,8 +35,8 @@ Made = TypeVar("Made")
 
 CHUNK_RECORDS: Final = 100_000  # about 13 MB of records dealt out together
 WORKERS: Final = max(1, min(8, os.cpu_count() or 1))
-# A record as it came beside its batch and its place there. Numpy gives joined arrays of numbers the byte order
-# of the machine, so the record is mere bytes until `wire_of`.
+# A record as it came beside its batch and its place there. Numpy gives joined arrays of numbers the byte
+# order of the machine, so the record is mere bytes until `wire_of`.
 SPOOL: Final = np.dtype([("wire", f"V{RECORD_SIZE}"), ("batch_no", "<u4"), ("position", "<u4")])
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 FILTER_BITS: Final = 22  # of a name's 64, to sort out nearly all records by one look into 4 MB
@@ -139,14 +139,14 @@ class Spool:
         shift = np.uint64(64 - FILTER_BITS)
         look[wanted >> shift] = True
         found = [np.empty(0, SPOOL)]
-        for number in range(self.shards.count):
-            own = _joined(self._names[number])
-            self._names[number] = []
+        for part in range(self.shards.count):
+            own = _joined(self._names[part])
+            self._names[part] = []
             near = np.flatnonzero(look[own >> shift])
             place = np.searchsorted(wanted, own[near]).clip(max=max(len(wanted) - 1, 0))
             hits = near[wanted[place] == own[near]] if len(wanted) else near[:0]
             if len(hits):
-                found.append(self._all(number, mapped=True)[hits])
+                found.append(self._all(part, mapped=True)[hits])
         return np.concatenate(found)
 
     def _all(self, number: int, *, mapped: bool = False) -> Array:
@@ -160,7 +160,8 @@ class Spool:
 
     def closing(self, records: Array) -> Array:
         """When the batches of these records were closed."""
-        return np.array(self.closed, "datetime64[s]")[records["batch_no"]]
+        closed: Array = np.array(self.closed, "datetime64[s]")
+        return np.take(closed, records["batch_no"])
 
 
 def wire_of(records: Array) -> Array:
@@ -204,11 +205,11 @@ def fill(
 
 def _chunks(lake: Lake, batches: Sequence[RawBatch]) -> Iterator[tuple[int, Sequence[RawBatch]]]:
     first = records = 0
-    for number, batch in enumerate(batches, 1):
+    for count, batch in enumerate(batches, 1):
         records += lake.size(batch) // RECORD_SIZE
-        if records >= CHUNK_RECORDS or number == len(batches):
-            yield first, batches[first:number]
-            first, records = number, 0
+        if records >= CHUNK_RECORDS or count == len(batches):
+            yield first, batches[first:count]
+            first, records = count, 0
 
 
 def _ahead(
@@ -263,9 +264,10 @@ def _deal(
 
 
 def _name(terminals: Array, sequences: Array) -> Array:
-    mixed = (terminals.astype("u8") * MIX) ^ sequences.astype("u8")
+    mixed: Array = (terminals.astype("u8") * MIX) ^ sequences.astype("u8")
     mixed = (mixed ^ (mixed >> np.uint64(29))) * MIX
-    return mixed ^ (mixed >> np.uint64(32))
+    mixed ^= mixed >> np.uint64(32)
+    return mixed
 
 
 def _late(terminals: Array, sequences: Array, newest: tuple[Array, Array]) -> Array:
@@ -273,7 +275,7 @@ def _late(terminals: Array, sequences: Array, newest: tuple[Array, Array]) -> Ar
     if not len(known):
         return np.zeros(len(terminals), bool)
     place = np.searchsorted(known, terminals).clip(max=len(known) - 1)
-    return (known[place] == terminals) & (sequences <= last[place])
+    return np.logical_and(known[place] == terminals, sequences <= last[place])
 
 
 def _joined(parts: list[Array]) -> Array:

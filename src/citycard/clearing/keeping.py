@@ -52,7 +52,7 @@ def stats(home: Path | str) -> dict[str, Any]:
 
 
 def check(home: Path | str, progress: Progress = silent) -> dict[str, Any]:
-    """Hold every raw batch and every file of every run against its digest; what is damaged or gone, by name."""
+    """Hold every raw batch and every file of every run against its digest; what is damaged or gone."""
     lake = Lake(Path(home))
     wanted: dict[Path, str] = {path: path.stem for path in (lake.root / "raw").rglob("*.ccb")}
     gone = []
@@ -105,7 +105,12 @@ def compact(home: Path | str, progress: Progress = silent) -> dict[str, Any]:
 
 
 def retain(
-    home: Path | str, days: int, calendar: Calendar | None = None, *, raw: bool = False, progress: Progress = silent
+    home: Path | str,
+    days: int,
+    calendar: Calendar | None = None,
+    *,
+    raw: bool = False,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Take out the taps and carried state of runs more than `days` before the newest one.
 

@@ -110,7 +110,9 @@ class Lake:
             manifest = json.loads(self.manifest(day).read_bytes())
             taken.update(entry["digest"] for entry in manifest["batches"])
         found: dict[str, str] = {}
-        for folder, _, names in sorted(os.walk(self.root / "raw")):  # a day has a hundred thousand: no Path each
+        for folder, _, names in sorted(
+            os.walk(self.root / "raw")
+        ):  # a day has a hundred thousand: no Path each
             place = Path(folder).relative_to(self.home).as_posix()
             for name in names:
                 digest = name.removesuffix(RAW_SUFFIX)

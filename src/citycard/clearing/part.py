@@ -78,7 +78,7 @@ class Shared:
             for row in wanted:
                 key = tuple(row[name] for name in judge.RATE_KEY)
                 if key not in self.rates:
-                    self.rates[key] = next(iter(rates(self.reference.contracts, [key])), None)  # type: ignore[list-item]
+                    self.rates[key] = next(iter(rates(self.reference.contracts, [key])), None)
                 rate = self.rates[key]
                 found += [rate] if rate else []
         return rows(s.RATES, found)

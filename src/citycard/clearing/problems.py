@@ -87,9 +87,10 @@ STORE_FAILED: Final = declare(
 )
 TAP_UNKNOWN: Final = declare(
     "TAP_UNKNOWN",
-    "No closed run knows a tap called {tap}. A tap is called TERMINAL-SEQUENCE, such as 310001050306-00000042; "
-    "taps older than the lake's retention are gone.",
-    "已关闭的清分中没有编号为 {tap} 的交易。编号格式为“终端号-流水号”，如 310001050306-00000042；超过保留期的交易已删除。",
+    "No closed run knows a tap called {tap}. A tap is called TERMINAL-SEQUENCE, as in "
+    "310001050306-0000000042; taps older than the lake's retention are gone.",
+    "已关闭的清分中没有编号为 {tap} 的交易。编号格式为“终端号-流水号”，如 310001050306-0000000042；"
+    "超过保留期的交易已删除。",
 )
 RETENTION_SHORT: Final = declare(
     "RETENTION_SHORT",

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -50,7 +49,13 @@ from citycard.core.record import RECORD_SIZE, Kind
 from citycard.core.refusal import Reason
 from citycard.core.tables import Row
 
-DISK_FULL: Final = ("No space left on device", "File too large", "Disk quota exceeded", "errno: 28", "errno: 27")
+DISK_FULL: Final = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    "errno: 28",
+    "errno: 27",
+)
 SMALL_BYTES: Final = 32 * 2**20  # raw batches, and carried state, up to this stay in memory
 PART_RECORDS: Final = 1_000_000  # taps of a part, about: a gigabyte of columns
 PART_STATE_BYTES: Final = 24 * 2**20  # carried state of a part: about a million cards
@@ -250,7 +255,10 @@ class _Run:
         part = Part(engine, self.shared, lambda name: self.checkpoint(name + suffix), seconds)
         where = self.shards.where(number)
         state = {
-            source: ([p for p in self.carried(name, checked=True) if self.shards.holds(str(p), number)], where)
+            source: (
+                [p for p in self.carried(name, checked=True) if self.shards.holds(str(p), number)],
+                where,
+            )
             for source, name in ((s.STATE, CARDS), (s.OPEN_LOADS, LOADS), (s.POOL, WAITING))
         }
         with part.step("decode"):

@@ -87,7 +87,9 @@ class SparkEngine(SqlEngine):
         if not paths:
             self.give(source, source.arrow.empty_table())
             return
-        frame = self._session.read.parquet(*(str(path.absolute()) for path in paths)).select(source.arrow.names)
+        frame = self._session.read.parquet(*(str(path.absolute()) for path in paths)).select(
+            source.arrow.names
+        )
         self._given.add(source.name)
         (frame.where(where) if where else frame).createOrReplaceTempView(source.name)
 
@@ -109,7 +111,7 @@ class SparkEngine(SqlEngine):
 
     def stream(self, step: Step | Source, order: Sequence[str], rows: int) -> Iterable[pa.RecordBatch]:
         """A result as Arrow, about `rows` at a time, in the given order."""
-        return self.fetch(step, order).to_batches(rows)
+        yield from self.fetch(step, order).to_batches(rows)
 
     def write(self, step: Step, path: Path, order: Sequence[str]) -> None:
         """A result as one Parquet file, in the given order."""
@@ -135,7 +137,9 @@ class SparkEngine(SqlEngine):
 
 def _session(master: str) -> Any:
     """The session of this process with a master; SPARK_MISSING, SPARK_FAILED."""
-    if importlib.util.find_spec("pyspark") is None or not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+    if importlib.util.find_spec("pyspark") is None or not (
+        shutil.which("java") or os.environ.get("JAVA_HOME")
+    ):
         raise SPARK_MISSING()
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
@@ -144,7 +148,9 @@ def _session(master: str) -> Any:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master).appName("citycard clearing")
     if "127.0.0.1" in master:
-        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+        builder = builder.config("spark.driver.host", "127.0.0.1").config(
+            "spark.driver.bindAddress", "127.0.0.1"
+        )
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
     try:

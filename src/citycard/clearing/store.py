@@ -65,7 +65,11 @@ class Store:
             folder = self.path(name).rpartition("/")[0]
             self.filesystem.create_dir(folder, recursive=True)
             partial = self.path(name) + PARTIAL
-            target = partial if isinstance(self.filesystem, fs.LocalFileSystem | fs.SubTreeFileSystem) else self.path(name)
+            target = (
+                partial
+                if isinstance(self.filesystem, fs.LocalFileSystem | fs.SubTreeFileSystem)
+                else self.path(name)
+            )
             with file.open("rb") as source, self.filesystem.open_output_stream(target) as sink:
                 while block := source.read(BLOCK):
                     sink.write(block)

@@ -110,7 +110,7 @@ def _joined(
 def _examined(
     taps: Expression, delivered: Expression, settings: Expression, *about: Expression
 ) -> Expression:
-    """Each new record with the number of the first reason against it, 0 if none, and whether it is evidence."""
+    """Each new record with the number of the first reason against it, 0 if none, and `evidence`."""
     t = _joined(taps, delivered, settings, *about)
     purchase = t.kind == int(Kind.PURCHASE)
     test = ((t.flags.cast("int64") & int(Flag.TEST)) != 0) | (t.card_class == CardClass.TEST)
@@ -142,15 +142,17 @@ def _examined(
     )
 
 
-def _standing(taps: Expression, delivered: Expression, settings: Expression, *about: Expression) -> Expression:
+def _standing(
+    taps: Expression, delivered: Expression, settings: Expression, *about: Expression
+) -> Expression:
     """All taps of the run: the new ones, and those earlier runs suspended, looked at again.
 
     A suspended tap has passed all but its date and what its card's other records say. `batch` is the digest
     of a suspended tap's batch; that of a new one is known by `batch_no`.
     """
-    *about, pool = about
+    *others, pool = about
     columns = ("batch_no", *pool.columns, "original", "reason_no", "evidence", "pooled")
-    new = _examined(taps, delivered, settings, *about).select(*columns)
+    new = _examined(taps, delivered, settings, *others).select(*columns)
     old = pool.cross_join(settings.select("settle_on"))
     early = old.business_date > old.settle_on
     old = old.mutate(

@@ -70,4 +70,6 @@ def _options(name: str, given: list[str]) -> dict[str, int]:
 def register(app: typer.Typer) -> None:
     """Add the command."""
     loose = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command("bench", context_settings=loose, help="Measure, beside a yardstick; no NAME lists the benchmarks.")(bench)
+    app.command(
+        "bench", context_settings=loose, help="Measure, beside a yardstick; no NAME lists the benchmarks."
+    )(bench)

@@ -108,9 +108,10 @@ def clear(
         raise typer.BadParameter("--engine is duckdb, or spark with the --master of a cluster")
     if verdicts not in ("all", "exceptions"):
         raise typer.BadParameter("--verdicts is all or exceptions")
-    how = {"master": master, "store": store}
     with options.progress_bar() as progress:
-        found = operate.clear(home, day, options.passphrase, progress, verdicts=verdicts, **how)
+        found = operate.clear(
+            home, day, options.passphrase, progress, verdicts=verdicts, master=master, store=store
+        )
     _tell(found, as_json)
 
 

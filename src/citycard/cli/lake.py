@@ -100,7 +100,9 @@ def trace(
         typer.echo(f"  batch  {seen['batch']}\n  file   {seen['file']} at byte {seen['offset']}"
                    f"{'' if seen['intact'] else '  (damaged or gone)'}")  # fmt: skip
         for share in seen["shares"]:
-            typer.echo(f"  share  {share['participant']:18} {share['cause']:16} {share['amount_fen']:>10} fen")
+            typer.echo(
+                f"  share  {share['participant']:18} {share['cause']:16} {share['amount_fen']:>10} fen"
+            )
         for name, value in seen["record"].items():
             typer.echo(f"  {name:20} {value}")
         typer.echo(f"  bytes  {seen['bytes']}")

@@ -65,9 +65,16 @@ def collect(home: Path) -> dict[str, Any]:
 
 
 def clear(
-    home: Path, day: date, ask: Callable[..., str], progress: Progress, *, verdicts: str = "all", **how: str | None
+    home: Path,
+    day: date,
+    ask: Callable[..., str],
+    progress: Progress,
+    *,
+    verdicts: str = "all",
+    master: str | None = None,
+    store: str | None = None,
 ) -> dict[str, Any]:
-    """Export the reference tables, run clearing (`how`: its master and store), post its answer."""
+    """Export the reference tables, run clearing, post its answer."""
     from citycard.clearing import Rules, run
 
     ready(home)
@@ -83,7 +90,8 @@ def clear(
         calendar(),
         lambda step, part: progress("clearing", round(part * 100), 100),
         rules=Rules(verdicts_to_office=verdicts),
-        **how,
+        master=master,
+        store=store,
     )
     posting = settlement.post_run(day)
     return report.to_plain() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}

@@ -15,10 +15,10 @@ def _tap(**options: int) -> BenchResult:
     return run(**options)
 
 
-def _clearing(**options: int) -> BenchResult:
+def _clearing(taps: int = 1_000_000, seed: int = 1, keep: int = 0) -> BenchResult:
     from citycard.lab.bench.clearing import run
 
-    return run(**options)
+    return run(taps, seed, keep)
 
 
 def _tac(**options: int) -> BenchResult:

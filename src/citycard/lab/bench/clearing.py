@@ -25,7 +25,8 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
-from citycard.clearing import Rules, run as clear
+from citycard.clearing import Rules
+from citycard.clearing import run as clear
 from citycard.clearing.decode import WIRE
 from citycard.clearing.rules import EXCEPTIONS
 from citycard.core.record import HEADER_SIZE
@@ -97,7 +98,9 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
-def run(taps: int = TAPS, seed: int = 1, keep: int = 0, profile: Sequence[float] | None = None) -> BenchResult:
+def run(
+    taps: int = TAPS, seed: int = 1, keep: int = 0, profile: Sequence[float] | None = None
+) -> BenchResult:
     """Clear a made-up day of so many taps; `keep` leaves the raw day for the next time.
 
     `profile` weighs the 144 slots of ten minutes of the day.
@@ -167,7 +170,9 @@ def _measure(home: Path, taps: int, seed: int, made_s: float) -> BenchResult:
             "batches": report.batches,
             "reasons": dict(report.reasons),
             "seconds": seconds,
-            "taps_per_s": {name: round(report.taps / value) for name, value in seconds.items() if value > 0.001},
+            "taps_per_s": {
+                name: round(report.taps / value) for name, value in seconds.items() if value > 0.001
+            },
         },
     )
 

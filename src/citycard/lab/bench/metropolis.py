@@ -160,10 +160,19 @@ class District:
         card, second = key // 86400, (key % 86400).astype("u4")
         del key
         terminal = rng.integers(0, size.terminals, size.taps).astype("u4")
-        self.service, self.acquirer, self.line, self.station = roles(first.terminals + np.arange(size.terminals))
+        self.service, self.acquirer, self.line, self.station = roles(
+            first.terminals + np.arange(size.terminals)
+        )
         service = self.service[terminal]
         load = (rng.random(size.taps) < LOADED) & (service == RETAIL_CODE)
-        fare = np.choose(service - 1, (200, rng.integers(2, 8, size.taps) * 100, rng.integers(100, 1500, size.taps)))
+        fare = np.choose(
+            service - 1,
+            [
+                np.full(size.taps, 200),
+                rng.integers(2, 8, size.taps) * 100,
+                rng.integers(100, 1500, size.taps),
+            ],
+        )
         fare = np.where(load, LOAD_FEN, fare).astype("i4")
         off = np.where((card % 5 == 0) & (service != RETAIL_CODE), fare // 2, 0).astype("i4")
         new = np.ones(size.taps, bool)
@@ -178,7 +187,9 @@ class District:
     def batches(self, keys: MemoryVault, folder: Path) -> Iterator[int]:
         """Write the district's batches; tells how many taps are written."""
         columns, rng = self.columns, self.random
-        order = np.argsort(columns["terminal"].astype("u8") << np.uint64(17) | columns["second"], kind="stable")
+        order = np.argsort(
+            columns["terminal"].astype("u8") << np.uint64(17) | columns["second"], kind="stable"
+        )
         columns = {name: column[order] for name, column in columns.items()}
         self.columns = {}
         terminal = columns["terminal"]
@@ -259,11 +270,11 @@ class District:
 def seconds(rng: Any, count: int, profile: Sequence[float] | None) -> Array:
     """Seconds of the day at which people tap."""
     if profile is None:
-        return rng.integers(OPENS, CLOSES, count)
+        return np.asarray(rng.integers(OPENS, CLOSES, count))
     assert len(profile) == SLOTS, f"a day has {SLOTS} slots of ten minutes"
     whole = np.cumsum(profile)
     slot = np.searchsorted(whole, rng.random(count) * whole[-1], "right").clip(max=SLOTS - 1)
-    return slot * 600 + rng.integers(0, 600, count)
+    return np.add(slot * 600, rng.integers(0, 600, count))
 
 
 def ranks(new: Array, load: Array) -> Array:
@@ -274,14 +285,15 @@ def ranks(new: Array, load: Array) -> Array:
     purchases = np.arange(1, len(new) + 1) - loads
     before_loads = np.repeat(loads[starts] - load[starts], sizes)
     before_purchases = np.repeat(purchases[starts] - ~load[starts], sizes)
-    return np.where(load, loads - before_loads, purchases - before_purchases) - 1
+    return np.subtract(np.where(load, loads - before_loads, purchases - before_purchases), 1)
 
 
 def balances(new: Array, change: Array) -> Array:
     """The balance of each card's purse before each record."""
     starts = np.flatnonzero(new)
     total = np.cumsum(change) - change
-    return (PERSONALISED_FEN + total - np.repeat(total[starts], np.diff(np.r_[starts, len(new)]))).astype("u4")
+    found: Array = PERSONALISED_FEN + total - np.repeat(total[starts], np.diff(np.r_[starts, len(new)]))
+    return found.astype("u4")
 
 
 def moments(second: Array) -> Array:
@@ -318,7 +330,9 @@ def write_reference(folder: Path, size: Size) -> None:
             for one, en, zh, what in PARTICIPANTS
         ],
         tables.HOTLIST: [],
-        tables.LINES: [{"line": n, "operator": o, "name_en": f"Line {n}", "name_zh": f"{n}号线"} for n, o in lines],
+        tables.LINES: [
+            {"line": n, "operator": who, "name_en": f"Line {n}", "name_zh": f"{n}号线"} for n, who in lines
+        ],
         tables.CONTRACTS: [{"contract": "all", **contract}, {"contract": "metro", **contract, "service": 2}],
         tables.TARIFFS: [
             {"service": METRO_CODE, "version": 1, "valid_from": DAY - timedelta(days=90),
