@@ -275,7 +275,8 @@ def _late(terminals: Array, sequences: Array, newest: tuple[Array, Array]) -> Ar
     if not len(known):
         return np.zeros(len(terminals), bool)
     place = np.searchsorted(known, terminals).clip(max=len(known) - 1)
-    return np.logical_and(known[place] == terminals, sequences <= last[place])
+    found: Array = (known[place] == terminals) & (sequences <= last[place])
+    return found
 
 
 def _joined(parts: list[Array]) -> Array:

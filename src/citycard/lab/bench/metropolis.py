@@ -274,7 +274,8 @@ def seconds(rng: Any, count: int, profile: Sequence[float] | None) -> Array:
     assert len(profile) == SLOTS, f"a day has {SLOTS} slots of ten minutes"
     whole = np.cumsum(profile)
     slot = np.searchsorted(whole, rng.random(count) * whole[-1], "right").clip(max=SLOTS - 1)
-    return np.add(slot * 600, rng.integers(0, 600, count))
+    found: Array = slot * 600 + rng.integers(0, 600, count)
+    return found
 
 
 def ranks(new: Array, load: Array) -> Array:
@@ -285,7 +286,8 @@ def ranks(new: Array, load: Array) -> Array:
     purchases = np.arange(1, len(new) + 1) - loads
     before_loads = np.repeat(loads[starts] - load[starts], sizes)
     before_purchases = np.repeat(purchases[starts] - ~load[starts], sizes)
-    return np.subtract(np.where(load, loads - before_loads, purchases - before_purchases), 1)
+    found: Array = np.where(load, loads - before_loads, purchases - before_purchases) - 1
+    return found
 
 
 def balances(new: Array, change: Array) -> Array:
