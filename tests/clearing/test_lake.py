@@ -236,4 +236,4 @@ def test_a_file_damaged_in_the_store_is_found(city: World, tmp_path: Path) -> No
 def test_a_store_that_is_not_there() -> None:
     with pytest.raises(Problem) as told:
         Store.at("nosuch://bucket")
-    assert told.value.code == "STORE_FAILED"
+    assert told.value.code == "LAKE_STORE_FAILED"

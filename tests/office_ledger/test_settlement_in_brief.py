@@ -63,7 +63,7 @@ def test_issuers_have_one_account_for_all_cards_and_only_exceptions_are_stored(c
     assert posting.charged_fen == 900
     assert sorted(Tap.objects.values_list("reason", flat=True)) == ["COUNTER_GAP", "TAC_MISMATCH"]
     names = (
-        f"cards:{ISSUER}",
+        f"purses:{ISSUER}",
         f"position:{ISSUER}",
         f"position:{BUS}",
         f"position:{METRO}",
@@ -83,7 +83,7 @@ def test_a_load_the_office_was_asked_for_is_credited_once(city: City) -> None:
     load.refresh_from_db()
     assert load.status == Load.Status.POSTED
     assert ledger.balance(f"card:{ANN}") == load.amount_fen
-    assert ledger.balance(f"cards:{ISSUER}") == 5000
+    assert ledger.balance(f"purses:{ISSUER}") == 5000
     assert loads.waiting().count() == 0
 
 

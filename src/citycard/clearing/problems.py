@@ -80,8 +80,8 @@ LAKE_FULL: Final = declare(
     "The run of {date} could not write to {folder}: {why}. Nothing was closed; make room and run again.",
     "{date} 的清分无法写入 {folder}：{why}。该日尚未关闭，请释放空间后重新执行。",
 )
-STORE_FAILED: Final = declare(
-    "STORE_FAILED",
+LAKE_STORE_FAILED: Final = declare(
+    "LAKE_STORE_FAILED",
     "The lake's store {store} cannot be used: {why}. Check its address, its credentials and the network.",
     "无法访问数据湖存储 {store}：{why}。请检查地址、凭证和网络。",
 )

@@ -81,7 +81,7 @@ def run(
     `tac_checker` verifies TACs in bulk (`Vault.tac_checker()`), `progress` is told step and part done,
     `checkpoint` is called between and inside steps. `master` is the URL of a Spark cluster that does the
     work in DuckDB's place, `store` that of an Arrow filesystem that gets a copy of the lake (`store`).
-    Problems: SPARK_MISSING, SPARK_FAILED, STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
+    Problems: SPARK_MISSING, SPARK_FAILED, LAKE_STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
     LATER_DATE_RUN, EARLIER_RUN_UNFINISHED, RUN_IN_PROGRESS, RAW_DAMAGED, RAW_MISSING, LAKE_DAMAGED,
     INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS.
     """

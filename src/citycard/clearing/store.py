@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyarrow import fs
 
-from citycard.clearing.problems import STORE_FAILED
+from citycard.clearing.problems import LAKE_STORE_FAILED
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,7 +30,7 @@ PARTIAL: Final = ".fetching"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of an Arrow filesystem. Problems: STORE_FAILED."""
+    """A folder of an Arrow filesystem. Problems: LAKE_STORE_FAILED."""
 
     filesystem: Any
     base: str
@@ -44,7 +44,7 @@ class Store:
             else:
                 filesystem, base = fs.LocalFileSystem(), str(Path(where).absolute())
         except (OSError, ValueError) as fault:
-            raise STORE_FAILED(store=where, why=str(fault)[:200]) from None
+            raise LAKE_STORE_FAILED(store=where, why=str(fault)[:200]) from None
         return cls(filesystem, base.rstrip("/"))
 
     def path(self, name: str) -> str:
@@ -95,7 +95,7 @@ class Store:
         try:
             return work()
         except OSError as fault:
-            raise STORE_FAILED(store=self.path(name), why=str(fault).splitlines()[0][:200]) from None
+            raise LAKE_STORE_FAILED(store=self.path(name), why=str(fault).splitlines()[0][:200]) from None
 
 
 def raw_name(digest: str) -> str:

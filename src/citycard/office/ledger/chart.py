@@ -16,7 +16,7 @@ from citycard.core.ledger import NO_LIMIT, Account, AccountFlag
 BANK: Final = "bank:settlement"
 KINDS: Final[dict[str, AccountFlag]] = {
     "card": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to the holder
-    "cards": NO_LIMIT,  # owed to all holders of an issuer together, where cards have no account each
+    "purses": NO_LIMIT,  # owed to all holders of an issuer together, where cards have no account each
     "deposit": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to holders for their cards
     "due": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to a holder, not on the chip yet
     "float": NO_LIMIT,  # funds the issuer holds against its cards
@@ -34,9 +34,9 @@ def card(pan: str) -> str:
     return f"card:{pan}"
 
 
-def cards_of(issuer: str) -> str:
+def purses_of(issuer: str) -> str:
     """The account owed to all holders of an issuer's cards, where cards have none of their own."""
-    return f"cards:{issuer}"
+    return f"purses:{issuer}"
 
 
 def float_of(issuer: str) -> str:

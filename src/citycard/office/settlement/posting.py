@@ -5,7 +5,7 @@
     purchases  card:{pan} -> float:{issuer}, one transfer per card; what the account cannot carry is taken
                from suspense:{issuer} and alarmed: the TAC proves the purchase, and its load may only be late;
                what the account holds at a later date goes back to suspense
-    in brief   where clearing tells totals: all cards of an issuer are one account, cards:{issuer}, and its
+    in brief   where clearing tells totals: all cards of an issuer are one account, purses:{issuer}, and its
                loads and purchases are one transfer each; a load the office was asked for is proven as ever
     positions  position:{p} <-> clearing:{date}, one chain, so that clearing:{date} ends at zero
 
@@ -123,7 +123,7 @@ def _open_accounts(answer: Answer) -> None:
     for row in answer.movements:
         wanted |= {chart.card(row["pan"]), chart.float_of(row["issuer"]), chart.suspense(row["issuer"])}
     for issuer, *_ in answer.flows if answer.brief else ():
-        wanted |= {chart.cards_of(issuer), chart.float_of(issuer)}
+        wanted |= {chart.purses_of(issuer), chart.float_of(issuer)}
     ledger.open_accounts(sorted(wanted))
 
 
@@ -178,7 +178,7 @@ def _total_transfers(answer: Answer, own_fen: Counter[str]) -> list[Transfer]:
     for (issuer, kind), fen in sorted(total.items()):
         load = kind == Kind.LOAD
         amount = fen - own_fen[issuer] if load else fen
-        cards, funds = chart.cards_of(issuer), chart.float_of(issuer)
+        cards, funds = chart.purses_of(issuer), chart.float_of(issuer)
         debit, credit = (funds, cards) if load else (cards, funds)
         name = f"settle:{answer.settle_on}:{'loads' if load else 'purchases'}:{issuer}"
         if amount:
