@@ -296,6 +296,11 @@ def _items(raw: Array) -> list[bytes]:
     return [packed[at : at + width] for at in range(0, len(packed), width)]
 
 
+def text_of(raw: Array) -> pa.Array:
+    """(n, k) bytes of ASCII -> n texts."""
+    return _text(np.ascontiguousarray(raw).view(f"S{raw.shape[1]}").reshape(-1))
+
+
 def _text(fixed: Array) -> pa.Array:
     """Byte strings of one length -> Arrow text, without a copy of each."""
     width = fixed.dtype.itemsize

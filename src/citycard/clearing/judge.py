@@ -96,6 +96,16 @@ def _kept(judged: Expression, batches: Expression, issuers: Expression) -> Expre
     return t.select(*tables.VERDICTS.names, *rest, "part")
 
 
+def _kept_few(judged: Expression, batches: Expression, issuers: Expression) -> Expression:
+    """The same of taps that are not both new and accepted."""
+    return _kept(judged.filter(judged.pooled | (judged.verdict != ACCEPTED)), batches, issuers)
+
+
+def _refused(judged: Expression) -> Expression:
+    """Where the new taps came from that are not accepted."""
+    return judged.filter(~judged.pooled & (judged.verdict != ACCEPTED)).select("batch_no", "position")
+
+
 def _verdicts(kept: Expression) -> Expression:
     """The declared table, its dates and moments written as text."""
     text = {
@@ -136,6 +146,8 @@ def _tally(judged: Expression) -> Expression:
 COMBINATIONS: Final = Step("combinations", _combinations, STANDING)
 JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS, view=True)
 KEPT: Final = Step("kept", _kept, JUDGED, s.BATCHES, s.ISSUERS, view=True)
+KEPT_FEW: Final = Step("kept_few", _kept_few, JUDGED, s.BATCHES, s.ISSUERS)
+REFUSED: Final = Step("refused", _refused, JUDGED)
 VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
 EXCEPTIONS: Final = Step("exceptions", _exceptions, KEPT)
 LOADS: Final = Step("cleared_loads", _loads, KEPT)

@@ -48,7 +48,8 @@ SUM_TABLES: Final = ((tables.POSITIONS, money.POSITIONS), (tables.REVENUE, money
 def write_part(engine: Engine, folder: Path, shards: Shards, number: int, detail: str) -> None:
     """A part's taps by verdict, business date and issuer, and its share of the lake's tables."""
     scratch = folder / SCRATCH / f"taps-{number:03d}"
-    engine.write_apart(judge.KEPT, scratch, FOLDERS, TAP_ORDER if shards.count == 1 else ())
+    if not scratch.exists():  # not laid down yet
+        engine.write_apart(judge.KEPT, scratch, FOLDERS, TAP_ORDER)
     for leaf in sorted(scratch.glob("p0=*/p1=*/p2=*")):
         verdict, day, issuer = (level.partition("=")[2] for level in leaf.relative_to(scratch).parts)
         target = folder / f"taps/verdict={verdict}/business_date={day}/issuer={issuer}"

@@ -110,6 +110,7 @@ class Part:
     shared: Shared
     checkpoint: Callable[[str], None]
     seconds: dict[str, float]
+    taps: pa.Table = None  # as decoded, where they are still in memory
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -72,7 +72,7 @@ def read_reference(folder: Path, day: date) -> Reference:
     reference = Reference(
         terminals=_numbered(_arrow(folder, TERMINALS, day), "terminal_id", terminal_numbers),
         cards=_numbered(_arrow(folder, CARDS, day), "card", card_numbers),
-        hotlist=_arrow(folder, HOTLIST, day),
+        hotlist=_numbered(_arrow(folder, HOTLIST, day), "card", card_numbers),
         participants=rows["participants"],
         contracts=rows["contracts"],
         operators={row["line"]: row["operator"] for row in rows["lines"]},

@@ -37,6 +37,7 @@ from citycard.clearing.decode import Columns, hex_codes
 from citycard.clearing.engine import DuckEngine, Engine, Source
 from citycard.clearing.intake import Spool, fill, wire_of
 from citycard.clearing.lake import DONE, TIMING, Lake, RawBatch, digest_of, digests, to_json
+from citycard.clearing.laying import lay_down
 from citycard.clearing.part import Part, Shared, rows
 from citycard.clearing.problems import BUSINESS_DATE_CLOSED, LAKE_FULL
 from citycard.clearing.reference import read_reference
@@ -263,7 +264,8 @@ class _Run:
         }
         with part.step("decode"):
             if self.master is None:
-                engine.give(s.TAPS, self.taps(number, check))
+                part.taps = self.taps(number, check)
+                engine.give(s.TAPS, part.taps)
             else:
                 self.give_all(engine, check)
         part.give(state, self.cards(number))
@@ -353,6 +355,8 @@ class _Run:
             part.net()
         with part.step("write"):
             detail = self.rules.verdicts_to_office
+            scratch = self.folder / outputs.SCRATCH / f"taps-{number:03d}"
+            lay_down(engine, part.taps, self.shared.batches, self.day, scratch)
             outputs.write_part(engine, self.folder, self.shards, number, detail)
             outputs.keep_for_office(engine, self.folder, number, detail)
             self.checkpoint(f"lake written of part {number}")

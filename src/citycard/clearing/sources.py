@@ -61,7 +61,7 @@ REPEATS: Final = Source(
 )  # what was found of them
 TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS).append(pa.field("terminal_id", INT)))
 CARDS: Final = Source("cards", arrow_schema(tables.CARDS).append(pa.field("card", INT)))
-HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST))
+HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST).append(pa.field("card", INT)))
 ISSUERS: Final = Source("issuers", pa.schema([("issuer", TEXT)]))
 LIMITS: Final = Source("limits", pa.schema([("service", INT), ("most_fen", INT)]))
 REASONS: Final = Source("reasons", pa.schema([("reason_no", INT), ("reason", TEXT)]))

@@ -71,10 +71,10 @@ def _hot(taps: Expression, hotlist: Expression) -> Expression:
     Where the terminal had not got the list yet, the holder's loss is the issuer's: the tap stands. Loads
     stand as well: the retailer took the money.
     """
-    listed = hotlist.select("pan", "version", "listed_at", "delisted_at")
+    listed = hotlist.select("card", "version", "listed_at", "delisted_at")
     purchases = taps.filter(taps.kind == int(Kind.PURCHASE))
-    purchases = purchases.select(*ROW_KEY, "pan", "hotlist_version", "tapped_at")
-    found = purchases.inner_join(listed, "pan")
+    purchases = purchases.select(*ROW_KEY, "card", "hotlist_version", "tapped_at")
+    found = purchases.inner_join(listed, "card")
     found = found.filter(
         (found.version <= found.hotlist_version)
         & (found.tapped_at >= found.listed_at)
