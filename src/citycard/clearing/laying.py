@@ -29,58 +29,81 @@ Array = NDArray[Any]
 
 PARTITION: Final = ("verdict", "business_date", "part")
 GROUP_ROWS: Final = 250_000
+CODED: Final = pa.dictionary(pa.int32(), pa.string())
+CODED_COLUMNS: Final = ("batch", "verdict", "reason")
+
+Piece = tuple[tuple[str, ...], pa.Table]  # verdict, business date, issuer, and the rows
 
 
 def lay_down(engine: Engine, taps: pa.Table, batches: pa.Table, day: date, folder: Path) -> None:
     """Write all taps of a part, new and waiting ones, as `Engine.write_apart` writes `judge.KEPT`."""
     few = engine.fetch(judge.KEPT_FEW, ("tap",))
-    refused = engine.fetch(judge.REFUSED)
-    accepted = _accepted(taps.filter(_others(taps, refused)), batches, day, few.schema)
+    schema = _schema(few.schema)
     writers: dict[tuple[str, ...], pq.ParquetWriter] = {}
     try:
-        for table in (few, accepted):
-            for key, rows in _apart(table):
-                if key not in writers:
-                    path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    writers[key] = pq.ParquetWriter(
-                        path, rows.schema, compression="zstd", use_dictionary=list(FEW_VALUES)
-                    )
-                writers[key].write_table(rows, row_group_size=GROUP_ROWS)
+        for key, rows in [*_apart(few), *_accepted(taps, engine.fetch(judge.REFUSED), batches, day)]:
+            if key not in writers:
+                path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writers[key] = pq.ParquetWriter(
+                    path, schema, compression="zstd", use_dictionary=list(FEW_VALUES), store_schema=False
+                )
+            writers[key].write_table(rows.select(schema.names).cast(schema), row_group_size=GROUP_ROWS)
     finally:
         for writer in writers.values():
             writer.close()
 
 
-def _others(taps: pa.Table, refused: pa.Table) -> pa.Array:
-    """Which taps are not among the refused."""
-
-    def places(table: pa.Table) -> Array:
-        numbers: Array = table["batch_no"].to_numpy() << 32 | table["position"].to_numpy()
-        return numbers
-
-    return pa.array(np.isin(places(taps), places(refused), invert=True))
+def _schema(kept: pa.Schema) -> pa.Schema:
+    """The columns of KEPT, those of few values by number; readers see plain text."""
+    kinds = {f.name: CODED if f.name in CODED_COLUMNS else f.type for f in kept if f.name != PARTITION[-1]}
+    return pa.schema(list(kinds.items()))
 
 
-def _accepted(taps: pa.Table, batches: pa.Table, day: date, schema: pa.Schema) -> pa.Table:
-    """Accepted taps with the columns `judge.KEPT` has of them."""
+def _apart(few: pa.Table) -> Iterator[Piece]:
+    """The rows of a small table by verdict, business date and issuer."""
+    for key in few.group_by(list(PARTITION)).aggregate([]).to_pylist():
+        tests = [pc.equal(few[name], value) for name, value in key.items()]
+        yield tuple(map(str, key.values())), few.filter(pc.and_(pc.and_(tests[0], tests[1]), tests[2]))
+
+
+def _accepted(taps: pa.Table, refused: pa.Table, batches: pa.Table, day: date) -> Iterator[Piece]:
+    """Accepted taps by business date and issuer, with the columns `judge.KEPT` has of them."""
+    good = np.isin(_places(taps), _places(refused), invert=True)
+    dates = taps["business_date"].to_numpy().astype("datetime64[D]")
+    issuers = taps["issuer"].combine_chunks().dictionary_encode()
+    codes = issuers.indices.to_numpy()
+    for one in np.unique(dates[good]):
+        for code in np.unique(codes[good & (dates == one)]).tolist():
+            rows = taps.filter(pa.array(good & (dates == one) & (codes == code)))
+            key = (judge.ACCEPTED, str(one), issuers.dictionary[code].as_py())
+            yield key, _named(rows, batches, day)
+
+
+def _places(table: pa.Table) -> Array:
+    """Where taps came from, as a number."""
+    numbers: Array = table["batch_no"].to_numpy() << 32 | table["position"].to_numpy()
+    return numbers
+
+
+def _named(taps: pa.Table, batches: pa.Table, day: date) -> pa.Table:
+    """Accepted taps with what the decoder did not know of them."""
     count = len(taps)
+    numbers = taps["batch_no"].combine_chunks().cast(pa.int32())
     made = {
         "tap": _names(taps),
-        "batch": pa.DictionaryArray.from_arrays(
-            taps["batch_no"].combine_chunks().cast(pa.int32()), batches["batch"].combine_chunks()
-        ),
+        "batch": pa.DictionaryArray.from_arrays(numbers, batches["batch"].combine_chunks()),
         "verdict": _same(judge.ACCEPTED, count),
         "reason": _same(Reason.OK.code, count),
         "settled_on": pa.array(np.full(count, np.datetime64(day, "D"))),
-        "part": taps["issuer"],
     }
-    columns = [made[f.name] if f.name in made else taps[f.name] for f in schema]
-    return pa.table(columns, names=schema.names)
+    for name, column in made.items():
+        taps = taps.append_column(name, column)
+    return taps
 
 
 def _same(word: str, count: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i1")), pa.array([word]))
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i4")), pa.array([word]))
 
 
 def _names(taps: pa.Table) -> pa.Array:
@@ -96,20 +119,3 @@ def _names(taps: pa.Table) -> pa.Array:
         name[:, place] = rest % 10 + ord("0")
         rest = rest // 10
     return text_of(name)
-
-
-def _apart(table: pa.Table) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
-    """The rows of a table by verdict, business date and issuer; the last is left out of what is written."""
-    keys = table.select(["business_date", "part"]).append_column(
-        "verdict", table["verdict"].cast(pa.string())
-    )
-    for key in keys.group_by(list(PARTITION)).aggregate([]).to_pylist():
-        tests = [pc.equal(keys[name], value) for name, value in key.items()]
-        rows = table.filter(pc.and_(pc.and_(tests[0], tests[1]), tests[2]))
-        yield tuple(str(key[name]) for name in PARTITION), _plain(rows.drop_columns(["part"]))
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Dictionaries as the text they stand for, so that all files of the lake have one schema."""
-    kinds = {f.name: pa.string() if pa.types.is_dictionary(f.type) else f.type for f in table.schema}
-    return table.cast(pa.schema(list(kinds.items())))
