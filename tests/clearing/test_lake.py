@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from copy import deepcopy
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pyarrow import fs
+from typer.testing import CliRunner
 
 from citycard.clearing import keeping
 from citycard.clearing.lake import Lake
@@ -237,3 +239,28 @@ def test_a_store_that_is_not_there() -> None:
     with pytest.raises(Problem) as told:
         Store.at("nosuch://bucket")
     assert told.value.code == "LAKE_STORE_FAILED"
+
+
+# The commands
+
+
+def test_the_commands_say_what_the_functions_find(city: World, tmp_path: Path) -> None:
+    from citycard.cli import app
+
+    world = copy(city, tmp_path)
+
+    def say(*words: str, code: int = 0) -> str:
+        told = CliRunner().invoke(app, [*words, "--home", str(world.home)])
+        assert told.exit_code == code, told.output
+        return told.stdout
+
+    assert json.loads(say("lake", "stats", "--json"))["raw_batches"] == 4
+    assert json.loads(say("lake", "check", "--json"))["sound"]
+    assert "files_after" in say("lake", "compact")
+    tap = city.out("verdicts")[0]["tap"]
+    assert json.loads(say("trace", tap, "--json"))["history"][0]["intact"]
+    assert " at byte " in say("trace", tap)
+    assert "files_copied" in say("lake", "push", "--store", str(tmp_path / "far"))
+    (world.home / "lake/runs" / str(DAY) / "out/positions.csv").write_text("x")
+    assert "positions.csv" in say("lake", "check", code=1)
+    assert isinstance(CliRunner().invoke(app, ["lake", "retain", "--days", "1"]).exception, Problem)
