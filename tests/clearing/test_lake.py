@@ -264,3 +264,23 @@ def test_the_commands_say_what_the_functions_find(city: World, tmp_path: Path) -
     (world.home / "lake/runs" / str(DAY) / "out/positions.csv").write_text("x")
     assert "positions.csv" in say("lake", "check", code=1)
     assert isinstance(CliRunner().invoke(app, ["lake", "retain", "--days", "1"]).exception, Problem)
+
+
+def test_old_manifests_are_not_read_again_and_nothing_is_taken_twice_or_forgotten(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.upload(world.tap("A", 100), day=DAY)
+    world.clear(DAY)
+    forgotten = world.tap("B", 100)
+    far = DAY + 60 * ONE
+    world.upload(forgotten, day=DAY + ONE)  # received, and no run came for two months
+    world.clear(far)
+    assert world.verdicts(far)[forgotten.id] == "TOO_LATE"
+    lake = Lake(tmp_path)
+    assert lake._folders()["done"] == [f"lake/raw/{DAY}", f"lake/raw/{DAY + ONE}"]
+    lake.manifest(DAY).write_text("{}")  # whoever read it would stumble
+    assert lake.unassigned() == []
+    fresh = world.tap("A", 100, tapped_at=world.clock + 61 * ONE)
+    world.upload(fresh, day=far + ONE)
+    assert [batch.path.split("/")[2] for batch in lake.unassigned()] == [str(far + ONE)]
+    world.clear(far + ONE)
+    assert world.verdicts(far + ONE)[fresh.id] == "OK"

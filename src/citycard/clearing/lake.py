@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ from citycard.clearing.store import Store, raw_name, run_name
 
 RAW_SUFFIX: Final = ".ccb"
 DONE: Final = "done.json"
+FOLDERS: Final = "folders.json"  # of raw batches, and which of them no run needs to look into
+DONE_AFTER: Final = timedelta(days=45)  # nothing is put into a folder so long after its date
 TIMING: Final = "timing.json"  # seconds differ from run to run, so they stay out of `done.json`
 
 
@@ -99,26 +101,57 @@ class Lake:
         """The run's batches in order of digest: those of its manifest, written now if there is none yet."""
         path = self.manifest(day)
         if not path.exists():
-            batches = [vars_of(batch) for batch in self.unassigned()]
+            found = self.unassigned()
+            batches = [vars_of(batch) for batch in found]
             write_atomically(path, json.dumps({"date": day.isoformat(), "batches": batches}).encode() + b"\n")
+            self._note_folders(day, found)
         return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
 
     def unassigned(self) -> list[RawBatch]:
-        """Batches no run has taken yet, in order of digest."""
+        """Batches no run has taken yet, in order of digest.
+
+        Years of manifests are not read for that: folders of raw batches that were taken whole long ago are
+        noted as done, and manifests that speak of no other folder are passed over.
+        """
+        index = self._folders()
         taken: set[str] = set()
         for day in self.started():
-            manifest = json.loads(self.manifest(day).read_bytes())
-            taken.update(entry["digest"] for entry in manifest["batches"])
+            folders = index["runs"].get(day.isoformat())
+            if folders is None or set(folders) - set(index["done"]):
+                manifest = json.loads(self.manifest(day).read_bytes())
+                taken.update(entry["digest"] for entry in manifest["batches"])
         found: dict[str, str] = {}
+        for place, names in self._raw_folders():
+            if place in index["done"]:
+                continue
+            for name in names:
+                digest = name.removesuffix(RAW_SUFFIX)
+                if digest not in taken:
+                    found.setdefault(digest, f"{place}/{name}")
+        return [RawBatch(digest, found[digest]) for digest in sorted(found)]
+
+    def _raw_folders(self) -> Iterator[tuple[str, list[str]]]:
+        """Every folder of raw batches, relative to the home folder, with its batches."""
         for folder, _, names in sorted(
             os.walk(self.root / "raw")
         ):  # a day has a hundred thousand: no Path each
-            place = Path(folder).relative_to(self.home).as_posix()
-            for name in names:
-                digest = name.removesuffix(RAW_SUFFIX)
-                if digest is not name and digest not in taken:
-                    found.setdefault(digest, f"{place}/{name}")
-        return [RawBatch(digest, found[digest]) for digest in sorted(found)]
+            batches = [name for name in names if name.endswith(RAW_SUFFIX)]
+            if batches:
+                yield Path(folder).relative_to(self.home).as_posix(), batches
+
+    def _folders(self) -> dict[str, Any]:
+        """Which folders each run took batches from, and which are done."""
+        path = self.root / "manifests" / FOLDERS
+        return json.loads(path.read_bytes()) if path.exists() else {"runs": {}, "done": []}
+
+    def _note_folders(self, day: date, taken: list[RawBatch]) -> None:
+        """Note where the run's batches came from; folders received long before it are done, for this was all."""
+        index = self._folders()
+        index["runs"][day.isoformat()] = sorted({batch.path.rpartition("/")[0] for batch in taken})
+        long_ago = (day - DONE_AFTER).isoformat()
+        done = {place for place, _ in self._raw_folders() if place.rpartition("/")[2] < long_ago}
+        index["done"] = sorted(done & {f for folders in index["runs"].values() for f in folders})
+        write_atomically(self.root / "manifests" / FOLDERS, to_json(index))
 
     def size(self, batch: RawBatch) -> int:
         """Bytes of a batch; 0 when its file is gone, which reading it will tell."""

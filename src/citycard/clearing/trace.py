@@ -79,7 +79,7 @@ def _found(lake: Lake, day: date, tap: str) -> Iterator[Row]:
     terminal, _, sequence = tap.partition("~")[0].rpartition("-")
     if not sequence.isdecimal():
         return
-    paths = [path for path in lake.files(day, "taps/") if path.exists()]
+    paths = _taps(lake, day, "taps/")
     if not paths:
         return
     with DuckEngine() as engine:
@@ -89,6 +89,13 @@ def _found(lake: Lake, day: date, tap: str) -> Iterator[Row]:
     for row in rows:
         if tap in (row["tap"], row["tap"].partition("~")[0]):
             yield row
+
+
+def _taps(lake: Lake, day: date, name: str) -> list[Path]:
+    """Files of taps of a run that are here, or fetched from the store."""
+    if lake.store is not None:
+        return lake.checked(day, name)
+    return [path for path in lake.files(day, name) if path.exists()]
 
 
 def _seen(lake: Lake, day: date, row: Row) -> dict[str, Any]:
@@ -136,7 +143,7 @@ def _decoded(record: bytes) -> dict[str, Any]:
 def _shares(lake: Lake, day: date, row: Row) -> list[Row]:
     """Who was owed what for an accepted tap."""
     where = f"sequence = {row['sequence']} AND terminal_id = {row['terminal_id']}"
-    paths = [path for path in lake.files(day, f"taps/verdict={judge.ACCEPTED}/") if path.exists()]
+    paths = _taps(lake, day, f"taps/verdict={judge.ACCEPTED}/")
     with Again(lake, day, paths, where) as engine:
         return list(engine.fetch(money.SHARES_OUT, ("participant", "cause")).to_pylist())
 
