@@ -132,9 +132,8 @@ class Lake:
 
     def _raw_folders(self) -> Iterator[tuple[str, list[str]]]:
         """Every folder of raw batches, relative to the home folder, with its batches."""
-        for folder, _, names in sorted(
-            os.walk(self.root / "raw")
-        ):  # a day has a hundred thousand: no Path each
+        # A day has a hundred thousand batches: no Path is made of each.
+        for folder, _, names in sorted(os.walk(self.root / "raw")):
             batches = [name for name in names if name.endswith(RAW_SUFFIX)]
             if batches:
                 yield Path(folder).relative_to(self.home).as_posix(), batches
@@ -145,7 +144,7 @@ class Lake:
         return json.loads(path.read_bytes()) if path.exists() else {"runs": {}, "done": []}
 
     def _note_folders(self, day: date, taken: list[RawBatch]) -> None:
-        """Note where the run's batches came from; folders received long before it are done, for this was all."""
+        """Note where the batches came from; folders received long before are done: all of them is taken."""
         index = self._folders()
         index["runs"][day.isoformat()] = sorted({batch.path.rpartition("/")[0] for batch in taken})
         long_ago = (day - DONE_AFTER).isoformat()
