@@ -219,6 +219,7 @@ def _floor(home: Path) -> tuple[float, int]:
     """Seconds of the bare query, and the rows it looked at."""
     paths = [str(path) for path in (home / "lake" / "runs").rglob("taps/**/*.parquet")]
     db = duckdb.connect(":memory:")
+    db.execute("SET enable_progress_bar = false")
     db.execute(
         "CREATE TABLE cards AS SELECT column0 AS pan, column1 AS issuer, column0::BIGINT AS card "
         "FROM read_csv(?, skip = 2, header = false, all_varchar = true)",
