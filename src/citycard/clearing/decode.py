@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from citycard.clearing.rules import TacChecker, TacTuple
+from citycard.clearing.shards import DIGITS
 from citycard.core.calendar import Calendar
 from citycard.core.layout import Layout
 from citycard.core.record import RECORD, RECORD_VERSION, Kind
@@ -53,6 +55,7 @@ TAPS: Final = pa.schema(
         ("decoded", pa.bool_()),
         ("tac_ok", pa.bool_()),
         ("terminal_id", pa.int64()),
+        ("card", pa.int64()),  # the card's number as engines compare it quickest
         ("sequence", pa.int64()),
         ("fingerprint", pa.int64()),
         ("tapped_at", pa.timestamp("us")),
@@ -69,6 +72,10 @@ UINTS: Final = {1: "u1", 2: ">u2", 4: ">u4"}
 HEX_PAIRS: Final = np.array([b"%02x" % value for value in range(256)], "S2").view("<u2")
 MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying loses nothing
 HALF: Final = np.uint64(32)
+DECIMAL: Final = np.array([(byte >> 4) * 10 + (byte & 15) for byte in range(256)], "u8")
+TWO_DIGITS: Final = np.array([(byte >> 4) * 10 + (byte & 15) if byte >> 4 < 10 and byte & 15 < 10 else 255
+                              for byte in range(256)], "u4")  # fmt: skip
+PAN_DIGITS: Final = 20
 
 
 def wire_dtype(layout: Layout) -> np.dtype[Any]:
@@ -139,20 +146,36 @@ class Columns:
             return check.verify(TacColumns.of_wire(self.wire[self.decoded]))
         return np.asarray(check(self.tac_rows()), bool)
 
+    def verified(self, check: TacChecker) -> Array:
+        """Which records decoded and carry the TAC their card makes."""
+        tac_ok = np.zeros(len(self.wire), bool)
+        if self.decoded.any():
+            tac_ok[self.decoded] = self.verdicts(check)
+        return tac_ok
+
+    def _names(self, check: TacChecker) -> dict[str, Any]:
+        """What tells one delivery of a record from another."""
+        return {
+            "batch_no": self.batch_no.astype("i8"),
+            "position": self.position.astype("i8"),
+            "decoded": self.decoded,
+            "tac_ok": self.verified(check),
+            "terminal_id": number(self.wire["terminal"]),
+            "sequence": self.wire["sequence"].astype("i8"),
+            "fingerprint": fingerprint(self.wire),
+        }
+
+    def names(self, check: TacChecker, schema: pa.Schema) -> pa.Table:
+        """Only the columns deliveries are told apart by, in the order of a schema."""
+        columns = self._names(check)
+        return pa.Table.from_arrays([_arrow(columns[f.name], f.type) for f in schema], schema=schema)
+
     def table(self, check: TacChecker) -> pa.Table:
         """The columns of `TAPS`, TACs verified."""
         wire = self.wire
-        tac_ok = np.zeros(len(wire), bool)
-        if self.decoded.any():
-            tac_ok[self.decoded] = self.verdicts(check)
         columns: dict[str, Any] = {
-            "batch_no": self.batch_no,
-            "position": self.position,
-            "decoded": self.decoded,
-            "tac_ok": tac_ok,
-            "terminal_id": _number(wire["terminal"]),
-            "sequence": wire["sequence"].astype("i8"),
-            "fingerprint": fingerprint(wire),
+            **self._names(check),
+            "card": card_number(wire["pan"]),
             "tapped_at": self.tapped_at.astype("datetime64[us]"),
             "business_date": self.business_date,
             "entry_at": self.entry_at.astype("datetime64[us]"),
@@ -167,25 +190,42 @@ class Columns:
 
 
 def moments(bcd: Array) -> tuple[Array, Array, Array]:
-    """Seven BCD bytes each -> (datetime64[s], is it a date and time, is it all zeros = none)."""
-    high, low = bcd >> 4, bcd & 15
-    digits = ((high <= 9) & (low <= 9)).all(axis=1)
-    value = (high * 10 + low).astype("i8")
-    year = value[:, 0] * 100 + value[:, 1]
-    month, day, hour, minute, second = (value[:, i] for i in range(2, 7))
+    """Seven BCD bytes each -> (datetime64[s], is it a date and time, is it all zeros = none).
+
+    Days come from a table made for the few there are, hours to seconds from one of all bytes.
+    """
+    dates, which = distinct_words(np.ascontiguousarray(bcd[:, :4]).view(">u4").reshape(-1))
+    midnight, is_date = days(dates)
+    hour, minute, second = (TWO_DIGITS[bcd[:, i]] for i in (4, 5, 6))
+    valid = is_date[which] & (hour <= 23) & (minute <= 59) & (second <= 59)
+    at = midnight[which] + (hour * 3600 + minute * 60 + second).astype("i8")
+    at = np.where(valid, at, 0).view("datetime64[s]")
+    empty: Array = (dates[which] == 0) & ~np.any(bcd[:, 4:], axis=1)
+    return at, valid | empty, empty
+
+
+def distinct_words(words: Array) -> tuple[Array, Array]:
+    """(the distinct numbers, which of them each is): neighbours that are alike are looked at once."""
+    new = np.ones(len(words), bool)
+    new[1:] = words[1:] != words[:-1]
+    found, which = np.unique(words[new], return_inverse=True)
+    return found, which[np.cumsum(new) - 1]
+
+
+def days(bcd: Array) -> tuple[Array, Array]:
+    """Dates of eight digits each -> (seconds since 1970 at midnight, is it a date)."""
+    parts = bcd.astype(">u4").view("u1").reshape(len(bcd), 4)
+    value = TWO_DIGITS[parts].astype("i8")
+    year, month, day = value[:, 0] * 100 + value[:, 1], value[:, 2], value[:, 3]
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     length = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype("i8")
-    valid = digits & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= length)
-    valid &= (hour <= 23) & (minute <= 59) & (second <= 59)
-    seconds = (day - 1) * 86400 + hour * 3600 + minute * 60 + second
-    at = months.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
-    empty: Array = np.logical_not(np.any(bcd, axis=1))
-    return np.where(valid, at, np.datetime64(0, "s")), valid | empty, empty
+    valid = (value <= 99).all(axis=1) & (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    return (months.astype("datetime64[D]").astype("i8") + day - 1) * 86400, valid & (day <= length)
 
 
 def fingerprint(wire: Array) -> Array:
     """64 bits of each record's content: equal bytes give equal numbers, to tell a repeat from a conflict."""
-    words = np.ascontiguousarray(wire).view("<u8").reshape(len(wire), -1)
+    words = np.ascontiguousarray(wire).view("<u8").reshape(len(wire), wire.dtype.itemsize // 8)
     total = np.zeros(len(wire), "u8")
     for column in range(words.shape[1]):
         total = (total ^ words[:, column]) * MIX
@@ -199,13 +239,51 @@ def hex_text(raw: Array) -> Array:
     return pairs.view(f"S{2 * raw.shape[1]}").reshape(-1)
 
 
+def card_number(pan: Array) -> Array:
+    """(n, 10) bytes of card numbers -> n 64-bit numbers, different for all numbers there can be.
+
+    Twenty decimal digits the first of which is 0 fit (facts 4.2); others never verify.
+    """
+    value = np.zeros(len(pan), "u8")
+    for column in range(pan.shape[1]):
+        value = value * np.uint64(100) + DECIMAL[pan[:, column]]
+    return value.view("i8")
+
+
+def card_numbers(pans: pa.ChunkedArray) -> Array:
+    """The same of card numbers as text."""
+    try:
+        found: Array = pc.cast(pans, pa.uint64()).to_numpy().view("i8")
+        return found
+    except pa.ArrowInvalid:  # one of them is no number below 2**64
+        raw = [text.encode().rjust(PAN_DIGITS, b"0")[:PAN_DIGITS] for text in pans.to_pylist()]
+        digits = np.frombuffer(b"".join(raw), "u1").reshape(len(raw), PAN_DIGITS) & 15
+        return card_number(digits[:, 0::2] << 4 | digits[:, 1::2])
+
+
+def hex_codes(pans: pa.ChunkedArray) -> Array:
+    """Card numbers as text -> the code each is dealt out by; see `shards.codes`."""
+    digits = pc.utf8_slice_codeunits(pans, DIGITS.start, DIGITS.stop)
+    found = pc.unique(digits)
+    numbers = np.array([_half_bytes(text) for text in found.to_pylist()], "u2")
+    places: Array = pc.index_in(digits, found).to_numpy()
+    return np.take(numbers, places) if len(found) else numbers
+
+
+def _half_bytes(text: str) -> int:
+    try:
+        return int(text, 16) if len(text) == DIGITS.stop - DIGITS.start else 0
+    except ValueError:
+        return 0
+
+
 def moment64(at: datetime) -> np.datetime64:
     """A naive moment as numpy keeps it."""
     return np.datetime64(at, "s")
 
 
-def _number(raw: Array) -> Array:
-    """(n, 6) bytes -> n 64-bit numbers."""
+def number(raw: Array) -> Array:
+    """(n, up to 8) bytes -> n 64-bit numbers."""
     wide = np.zeros((len(raw), 8), "u1")
     wide[:, 8 - raw.shape[1] :] = raw
     return wide.view(">i8").reshape(-1).astype("i8")
@@ -216,6 +294,11 @@ def _items(raw: Array) -> list[bytes]:
     width = raw.shape[1]
     packed = np.ascontiguousarray(raw).tobytes()
     return [packed[at : at + width] for at in range(0, len(packed), width)]
+
+
+def text_of(raw: Array) -> pa.Array:
+    """(n, k) bytes of ASCII -> n texts."""
+    return _text(np.ascontiguousarray(raw).view(f"S{raw.shape[1]}").reshape(-1))
 
 
 def _text(fixed: Array) -> pa.Array:

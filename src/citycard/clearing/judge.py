@@ -9,7 +9,7 @@ import ibis
 
 from citycard.clearing import sources as s
 from citycard.clearing.chain import CHAINED
-from citycard.clearing.engine import Expression, Step
+from citycard.clearing.engine import Expression, Step, moment_text
 from citycard.clearing.rules import LOAD_SERVICE
 from citycard.clearing.verify import STANDING
 from citycard.core import tables
@@ -19,34 +19,34 @@ from citycard.core.refusal import Reason
 ACCEPTED: Final = "accepted"
 SUSPENDED: Final = "suspended"
 REJECTED: Final = "rejected"
+OTHER: Final = "other"  # the lake's folder for taps of issuers nobody knows
 SEQUENCE_DIGITS: Final = 10  # as `core.record.record_id` writes them
 DIGEST_DIGITS: Final = 16  # of a batch digest, enough to tell deliveries of one record apart
 RATE_KEY: Final = ("rate_service", "acquirer", "issuer", "business_date")
 RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in RATE_KEY)
+NOT_KEPT: Final = ("batch_no", "original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
+TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 
 
-def _rated_by(t: Expression) -> Expression:
+def rated_by(t: Expression) -> Expression:
+    """The service contracts know a tap by: loads have one of their own."""
     return (t.kind == int(Kind.LOAD)).ifelse(LOAD_SERVICE, t.service.cast("int64"))
 
 
 def _combinations(standing: Expression) -> Expression:
     """The distinct combinations a contract may be needed for."""
     t = standing.filter(standing.reason_no == Reason.OK.number)
-    return t.mutate(rate_service=_rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
+    return t.mutate(rate_service=rated_by(t).cast("int64")).select(*RATE_KEY).distinct()
 
 
 def _judged(
     standing: Expression, chained: Expression, rates: Expression, reasons: Expression, settings: Expression
 ) -> Expression:
-    """Every tap of the run with verdict, reason and rates.
-
-    A record whose name was taken (or cannot be read) is called by its name, its batch and its place there,
-    so that each delivery has a verdict of its own and the original keeps the plain name.
-    """
+    """Every tap of the run with verdict, reason and rates."""
     # only an original answers to its name
     t = standing.mutate(
         named=standing.original.ifelse(standing.sequence, ibis.literal(-1, "int64")),
-        rate_service=_rated_by(standing).cast("int64"),
+        rate_service=rated_by(standing).cast("int64"),
     )
     t = t.left_join(chained, [t.terminal_id == chained.terminal_id, t.named == chained.sequence])
     t = t.select(*standing.columns, "rate_service", "chain_no")
@@ -65,40 +65,90 @@ def _judged(
         t.reason_no == Reason.NO_CONTRACT.number,
     )
     verdict = ibis.cases((t.reason_no == Reason.OK.number, ACCEPTED), (waits, SUSPENDED), else_=REJECTED)
-    digits = ibis.literal("0" * SEQUENCE_DIGITS) + t.sequence.cast("string")
-    name = t.terminal + "-" + digits.right(SEQUENCE_DIGITS)
-    delivery = name + "~" + t.batch.left(DIGEST_DIGITS) + "." + t.position.cast("string")
-    t = t.mutate(verdict=verdict, tap=t.original.ifelse(name, delivery), settled_on=t.settle_on)
+    t = t.mutate(verdict=verdict, settled_on=t.settle_on)
     t = t.inner_join(reasons, "reason_no")
-    rest = [name for name in standing.columns if name not in tables.VERDICTS.names]
-    return t.select(*tables.VERDICTS.names, *rest, *RATE_COLUMNS)
+    return t.select(*standing.columns, "verdict", "reason", "settled_on", *RATE_COLUMNS)
 
 
-def _kept(judged: Expression) -> Expression:
-    """What the lake keeps of every tap: its verdict and all that a later run needs of it."""
-    return judged.drop("original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
+def plain_name(t: Expression) -> Expression:
+    """The record's name, as `core.record.record_id` writes it."""
+    digits = ibis.literal("0" * SEQUENCE_DIGITS) + t.sequence.cast("string")
+    return t.terminal + "-" + digits.right(SEQUENCE_DIGITS)
 
 
-def _verdicts(judged: Expression) -> Expression:
+def _kept(judged: Expression, batches: Expression, issuers: Expression) -> Expression:
+    """What the lake keeps of every tap: its name, its verdict and all that a later run needs of it.
+
+    A record whose name was taken (or cannot be read) is called by its name, its batch and its place there,
+    so that each delivery has a verdict of its own and the original keeps the plain name. `part` is the
+    issuer as the lake's folders know it: a forged record may carry any.
+    """
+    held = batches.select("batch_no", digest=batches.batch)
+    known = issuers.select("issuer", part=issuers.issuer)
+    t = judged.left_join(held, "batch_no").select(judged, "digest")
+    t = t.left_join(known, "issuer").select(t, "part")
+    t = t.mutate(part=t.part.fill_null(OTHER))
+    t = t.mutate(batch=ibis.coalesce(t.batch, t.digest))
+    name = plain_name(t)
+    delivery = name + "~" + t.batch.left(DIGEST_DIGITS) + "." + t.position.cast("string")
+    t = t.mutate(tap=t.original.ifelse(name, delivery))
+    rest = [n for n in judged.columns if n not in tables.VERDICTS.names and n not in NOT_KEPT]
+    return t.select(*tables.VERDICTS.names, *rest, "part")
+
+
+def _kept_few(judged: Expression, batches: Expression, issuers: Expression) -> Expression:
+    """The same of taps that are not both new and accepted."""
+    return _kept(judged.filter(judged.pooled | (judged.verdict != ACCEPTED)), batches, issuers)
+
+
+def _refused(judged: Expression) -> Expression:
+    """Where the new taps came from that are not accepted."""
+    return judged.filter(~judged.pooled & (judged.verdict != ACCEPTED)).select("batch_no", "position")
+
+
+def _verdicts(kept: Expression) -> Expression:
     """The declared table, its dates and moments written as text."""
     text = {
-        "tapped_at": judged.tapped_at.strftime("%Y-%m-%dT%H:%M:%S"),
-        "entry_at": judged.entry_at.strftime("%Y-%m-%dT%H:%M:%S"),
-        "business_date": judged.business_date.strftime("%Y-%m-%d"),
-        "settled_on": judged.settled_on.strftime("%Y-%m-%d"),
+        "tapped_at": moment_text(kept.tapped_at),
+        "entry_at": moment_text(kept.entry_at),
+        "business_date": kept.business_date.strftime("%Y-%m-%d"),
+        "settled_on": kept.settled_on.strftime("%Y-%m-%d"),
     }
-    return judged.mutate(**text).select(*tables.VERDICTS.names)
+    return kept.mutate(**text).select(*tables.VERDICTS.names)
+
+
+def _exceptions(kept: Expression) -> Expression:
+    """Verdicts a person may have to look at: all but accepted taps and mere repeats of records."""
+    return _verdicts(kept.filter((kept.verdict != ACCEPTED) & (kept.reason != Reason.DUPLICATE.code)))
+
+
+def _loads(kept: Expression) -> Expression:
+    """Accepted loads: what proves to the office that a card took what it was given."""
+    t = kept.filter((kept.verdict == ACCEPTED) & (kept.kind == int(Kind.LOAD)))
+    return t.mutate(tapped_at=moment_text(t.tapped_at)).select(*tables.LOADS.names)
 
 
 def _tally(judged: Expression) -> Expression:
-    """Counts and money by verdict, reason and kind, and the partitions of the lake."""
-    return judged.group_by("verdict", "reason", "kind", "business_date").aggregate(
-        taps=judged.count(), amount_fen=judged.amount_fen.sum().cast("int64")
+    """Counts and money by verdict, reason and parties: what a run says of itself.
+
+    Who issued and acquired is told of accepted taps only; the others may carry any name.
+    """
+    accepted = judged.verdict == ACCEPTED
+    t = judged.mutate(
+        issuer=accepted.ifelse(judged.issuer, ""),
+        acquirer=accepted.ifelse(judged.acquirer, ""),
+        service=accepted.ifelse(judged.service.cast("int64"), 0),
+        kind=judged.kind.cast("int64"),
     )
+    return t.group_by(*TALLY_KEY).aggregate(taps=t.count(), amount_fen=t.amount_fen.sum().cast("int64"))
 
 
 COMBINATIONS: Final = Step("combinations", _combinations, STANDING)
-JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS)
-KEPT: Final = Step("kept", _kept, JUDGED)
-VERDICTS: Final = Step("verdicts", _verdicts, JUDGED)
+JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS, view=True)
+KEPT: Final = Step("kept", _kept, JUDGED, s.BATCHES, s.ISSUERS, view=True)
+KEPT_FEW: Final = Step("kept_few", _kept_few, JUDGED, s.BATCHES, s.ISSUERS)
+REFUSED: Final = Step("refused", _refused, JUDGED)
+VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
+EXCEPTIONS: Final = Step("exceptions", _exceptions, KEPT)
+LOADS: Final = Step("cleared_loads", _loads, KEPT)
 TALLY: Final = Step("tally", _tally, JUDGED)

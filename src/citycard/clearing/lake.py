@@ -21,7 +21,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +31,12 @@ from citycard.clearing.problems import (
     LATER_DATE_RUN,
     RUN_IN_PROGRESS,
 )
+from citycard.clearing.store import Store, raw_name, run_name
 
 RAW_SUFFIX: Final = ".ccb"
 DONE: Final = "done.json"
+FOLDERS: Final = "folders.json"  # of raw batches, and which of them no run needs to look into
+DONE_AFTER: Final = timedelta(days=45)  # nothing is put into a folder so long after its date
 TIMING: Final = "timing.json"  # seconds differ from run to run, so they stay out of `done.json`
 
 
@@ -50,6 +53,7 @@ class Lake:
     """The folders of one scheme's clearing."""
 
     home: Path
+    store: Store | None = None  # where files are fetched from that are not here
 
     @property
     def root(self) -> Path:
@@ -63,6 +67,14 @@ class Lake:
     def run_folder(self, day: date) -> Path:
         """Where a finished run lies."""
         return self.root / "runs" / day.isoformat()
+
+    def manifest(self, day: date) -> Path:
+        """Which batches a run took."""
+        return self.root / "manifests" / f"{day.isoformat()}.json"
+
+    def marker(self, day: date) -> Path:
+        """What says that a run is finished, and what it left."""
+        return self.run_folder(day) / DONE
 
     def inputs(self, day: date) -> Path:
         """Where the office puts the reference tables of a date."""
@@ -87,28 +99,88 @@ class Lake:
 
     def freeze(self, day: date) -> list[RawBatch]:
         """The run's batches in order of digest: those of its manifest, written now if there is none yet."""
-        path = self.root / "manifests" / f"{day.isoformat()}.json"
+        path = self.manifest(day)
         if not path.exists():
-            batches = [vars_of(batch) for batch in self.unassigned()]
-            write_atomically(path, to_json({"date": day.isoformat(), "batches": batches}))
+            found = self.unassigned()
+            batches = [vars_of(batch) for batch in found]
+            write_atomically(path, json.dumps({"date": day.isoformat(), "batches": batches}).encode() + b"\n")
+            self._note_folders(day, found)
         return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
 
     def unassigned(self) -> list[RawBatch]:
-        """Batches no run has taken yet, in order of digest."""
+        """Batches no run has taken yet, in order of digest.
+
+        Years of manifests are not read for that: folders of raw batches that were taken whole long ago are
+        noted as done, and manifests that speak of no other folder are passed over.
+        """
+        index = self._folders()
         taken: set[str] = set()
         for day in self.started():
-            manifest = json.loads((self.root / "manifests" / f"{day.isoformat()}.json").read_bytes())
-            taken.update(entry["digest"] for entry in manifest["batches"])
+            folders = index["runs"].get(day.isoformat())
+            if folders is None or set(folders) - set(index["done"]):
+                manifest = json.loads(self.manifest(day).read_bytes())
+                taken.update(entry["digest"] for entry in manifest["batches"])
         found: dict[str, str] = {}
-        for path in sorted((self.root / "raw").rglob(f"*{RAW_SUFFIX}")):
-            if path.stem not in taken:
-                found.setdefault(path.stem, path.relative_to(self.home).as_posix())
+        for place, names in self._raw_folders():
+            if place in index["done"]:
+                continue
+            for name in names:
+                digest = name.removesuffix(RAW_SUFFIX)
+                if digest not in taken:
+                    found.setdefault(digest, f"{place}/{name}")
         return [RawBatch(digest, found[digest]) for digest in sorted(found)]
+
+    def _raw_folders(self) -> Iterator[tuple[str, list[str]]]:
+        """Every folder of raw batches, relative to the home folder, with its batches."""
+        # A day has a hundred thousand batches: no Path is made of each.
+        for folder, _, names in sorted(os.walk(self.root / "raw")):
+            batches = [name for name in names if name.endswith(RAW_SUFFIX)]
+            if batches:
+                yield Path(folder).relative_to(self.home).as_posix(), batches
+
+    def _folders(self) -> dict[str, Any]:
+        """Which folders each run took batches from, and which are done."""
+        path = self.root / "manifests" / FOLDERS
+        return json.loads(path.read_bytes()) if path.exists() else {"runs": {}, "done": []}
+
+    def _note_folders(self, day: date, taken: list[RawBatch]) -> None:
+        """Note where the batches came from; folders received long before are done: all of them is taken."""
+        index = self._folders()
+        index["runs"][day.isoformat()] = sorted({batch.path.rpartition("/")[0] for batch in taken})
+        long_ago = (day - DONE_AFTER).isoformat()
+        done = {place for place, _ in self._raw_folders() if place.rpartition("/")[2] < long_ago}
+        index["done"] = sorted(done & {f for folders in index["runs"].values() for f in folders})
+        write_atomically(self.root / "manifests" / FOLDERS, to_json(index))
+
+    def size(self, batch: RawBatch) -> int:
+        """Bytes of a batch; 0 when its file is gone, which reading it will tell."""
+        try:
+            return os.stat(f"{self.home}/{batch.path}").st_size
+        except FileNotFoundError:
+            return 0
+
+    def raw(self, batch: RawBatch) -> bytes:
+        """A batch as received; `FileNotFoundError` when it is nowhere. The caller checks its digest."""
+        path = f"{self.home}/{batch.path}"
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            if self.store is None:
+                raise
+        self.store.get(raw_name(batch.digest), Path(path))
+        return Path(path).read_bytes()
 
     def done(self, day: date) -> dict[str, Any] | None:
         """The marker of a closed date, or None."""
-        path = self.run_folder(day) / DONE
+        path = self.marker(day)
         return json.loads(path.read_bytes()) if path.exists() else None
+
+    def files(self, day: date, *names: str) -> list[Path]:
+        """Files of a finished run whose path begins with one of the names, as they are."""
+        marker = self.done(day)
+        assert marker is not None, f"{day} is not closed"
+        return [self.run_folder(day) / name for name in marker["outputs"] if name.startswith(names)]
 
     def checked(self, day: date, *names: str) -> list[Path]:
         """Files of a finished run whose path begins with one of the names; LAKE_DAMAGED if altered."""
@@ -118,6 +190,8 @@ class Lake:
         paths = []
         for name in chosen:
             path = self.run_folder(day) / name
+            if self.store is not None and not path.exists():
+                self.store.get(run_name(day, name), path)
             if not path.exists() or digest_of(path) != marker["outputs"][name]:
                 raise LAKE_DAMAGED(path=path.relative_to(self.home), date=day, digest=marker["outputs"][name])
             paths.append(path)

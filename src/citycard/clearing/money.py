@@ -6,6 +6,9 @@ A - i, the acquirer's side receives A - f + a, the scheme keeps f - i - a. The a
 the operators by weight. A discount somebody else than the acquirer bears is paid by them to the operators
 by the same weights. For a load of A the retailer owes A to the issuer; a fee comes out of the issuer's
 side. Every division is by largest remainder.
+
+Taps that are alike in all of that are divided once and counted: a city day of millions has some thousand
+different fares. Every row here stands for `taps` taps and carries the amounts of one.
 """
 
 from __future__ import annotations
@@ -15,19 +18,26 @@ from typing import Final
 import ibis
 
 from citycard.clearing import sources as s
-from citycard.clearing.engine import Expression, Step
-from citycard.clearing.judge import ACCEPTED, JUDGED
+from citycard.clearing.engine import Expression, Step, moment_text
+from citycard.clearing.judge import ACCEPTED, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
+from citycard.core import tables
 from citycard.core.money import BASIS
 from citycard.core.record import Kind
 
 PLACE_KEY: Final = tuple(n for n in s.PLACES.arrow.names if n != "place_no")
 POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
+REVENUE_KEY: Final = ("participant", "service", "counterparty", "cause")
 CAUSES: Final = ("operator_share", "concession", "transfer")
-PRICED_COLUMNS: Final = (
-    "tap", "pan", "counter", "kind", "load", "tapped_at", "balance_before_fen", "amount_fen", "fee_fen",
-    "issuer_part", "acquirer_part", "scheme_part", "scheme", *POTS, *PLACE_KEY, "issuer",
+LIKE: Final = (
+    "kind", *RATE_KEY, *(name for name in PLACE_KEY if name not in (*RATE_COLUMNS, *RATE_KEY)),
+    "amount_fen", "concession_fen", "transfer_fen",
 )  # fmt: skip
-SHARE: Final = ("tap", "participant", "cause", "amount_fen", "service", "acquirer", "issuer")
+PRICED_COLUMNS: Final = (
+    "tap", "taps", "load", "amount_fen", "fee_fen", "issuer_part", "acquirer_part", "scheme_part", "scheme",
+    *POTS, *PLACE_KEY, "issuer",
+)  # fmt: skip
+OF_CARD: Final = ("card", "pan", "kind", "counter", "tapped_at", "balance_before_fen")
+SHARE: Final = ("tap", "taps", "participant", "cause", "amount_fen", "service", "acquirer", "issuer")
 
 
 def whole(dividend: Expression, divisor: Expression | int) -> Expression:
@@ -39,9 +49,34 @@ def whole(dividend: Expression, divisor: Expression | int) -> Expression:
     return ((dividend - dividend % divisor) / divisor).cast("int64")
 
 
+def _named(judged: Expression) -> Expression:
+    """Accepted taps, each for itself."""
+    t = judged.filter(judged.verdict == ACCEPTED)
+    return t.mutate(tap=plain_name(t), taps=ibis.literal(1, "int64"))
+
+
+def _like(judged: Expression) -> Expression:
+    """Accepted taps that are alike in all that is owed for them, counted."""
+    t = judged.filter(judged.verdict == ACCEPTED)
+    t = t.mutate(rate_service=rated_by(t).cast("int64"))
+    return t.group_by(*LIKE).aggregate(taps=t.count())
+
+
+def _alike(like: Expression, rates: Expression, settings: Expression) -> Expression:
+    """What each kind of tap is worth, called by a number."""
+    t = like.inner_join(rates, RATE_KEY).select(like, *RATE_COLUMNS)
+    order = ibis.window(order_by=[t[name] for name in LIKE])
+    return _price(t.mutate(tap=ibis.row_number().over(order).cast("string")), settings)
+
+
 def _priced(judged: Expression, settings: Expression) -> Expression:
-    """Accepted taps with their fee and its three parts, and what is to be divided among operators."""
-    t = judged.filter(judged.verdict == ACCEPTED).cross_join(settings)
+    """The same tap by tap, with the card."""
+    return _price(_named(judged), settings, *OF_CARD)
+
+
+def _price(t: Expression, settings: Expression, *more: str) -> Expression:
+    """Taps with their fee and its three parts, and what is to be divided among operators."""
+    t = t.cross_join(settings)
     load = t.kind == int(Kind.LOAD)
     fee = whole(t.amount_fen * t.charge_bp + BASIS // 2, BASIS)
     borne = {
@@ -62,21 +97,22 @@ def _priced(judged: Expression, settings: Expression) -> Expression:
         "scheme": (i >= c).cast("int64") + (a >= c).cast("int64"),
     }
     t = t.mutate(**{f"{p}_part": t[f"{p}_part"] + (n < left).cast("int64") for p, n in ahead.items()})
-    return t.select(*PRICED_COLUMNS)
+    return t.select(*PRICED_COLUMNS, *more)
 
 
-def _grounds(priced: Expression) -> Expression:
-    """The distinct places money was earned at, with who bears discounts there."""
-    t = priced.filter(~priced.load & (ibis.or_(*[priced[pot] != 0 for pot in POTS])))
+def _grounds(alike: Expression, places: Expression) -> Expression:
+    """The distinct places money was earned at and not known yet, with who bears discounts there."""
+    t = alike.filter(~alike.load & (ibis.or_(*[alike[pot] != 0 for pot in POTS])))
     numbers = ("service", "tariff_version", "line", "station", "entry_line", "entry_station")
-    return t.mutate(**{n: t[n].cast("int64") for n in numbers}).select(*PLACE_KEY).distinct()
+    t = t.mutate(**{n: t[n].cast("int64") for n in numbers}).select(*PLACE_KEY).distinct()
+    return t.anti_join(places, PLACE_KEY)
 
 
 def _placed(priced: Expression, places: Expression) -> Expression:
     """Purchases with the number of their place."""
     t = priced.filter(~priced.load)
     return t.inner_join(places, PLACE_KEY).select(
-        *SHARE[:1], "service", "acquirer", "issuer", "place_no", *POTS
+        "tap", "taps", "service", "acquirer", "issuer", "place_no", *POTS
     )
 
 
@@ -136,26 +172,50 @@ def _shares_out(shares: Expression) -> Expression:
     return shares.select("tap", "participant", "cause", "amount_fen")
 
 
-def _positions(shares: Expression) -> Expression:
-    """Multilateral net positions; they add up to zero."""
-    t = shares.group_by("participant").aggregate(
-        receivable_fen=(shares.amount_fen > 0).ifelse(shares.amount_fen, 0).sum().cast("int64"),
-        payable_fen=(shares.amount_fen < 0).ifelse(-shares.amount_fen, 0).sum().cast("int64"),
+def _owed(shares: Expression) -> Expression:
+    """What each participant is owed and owes."""
+    total = shares.amount_fen * shares.taps
+    return shares.group_by("participant").aggregate(
+        receivable_fen=(shares.amount_fen > 0).ifelse(total, 0).sum().cast("int64"),
+        payable_fen=(shares.amount_fen < 0).ifelse(-total, 0).sum().cast("int64"),
+    )
+
+
+def _positions(owed: Expression) -> Expression:
+    """Multilateral net positions over all parts of the run; they add up to zero."""
+    t = owed.group_by("participant").aggregate(
+        receivable_fen=owed.receivable_fen.sum().cast("int64"),
+        payable_fen=owed.payable_fen.sum().cast("int64"),
     )
     return t.mutate(net_fen=t.receivable_fen - t.payable_fen)
 
 
-def _revenue(shares: Expression) -> Expression:
-    """What each participant earned and owes, by service, counterparty and cause."""
+def _lines(shares: Expression) -> Expression:
+    """Shares beside whom they are settled with: the issuer for who took the tap, the acquirer for others."""
     operators = (shares.cause == "operator_share") | (
         shares.cause.isin(["concession", "transfer"]) & (shares.amount_fen > 0)
     )
     with_issuer = (shares.participant != shares.issuer) & (
         (shares.participant == shares.acquirer) | operators
     )
-    t = shares.mutate(counterparty=with_issuer.ifelse(shares.issuer, shares.acquirer))
-    return t.group_by("participant", "service", "counterparty", "cause").aggregate(
-        taps=t.count(), amount_fen=t.amount_fen.sum().cast("int64")
+    return shares.mutate(counterparty=with_issuer.ifelse(shares.issuer, shares.acquirer)).select(
+        "tap", "taps", *REVENUE_KEY, "amount_fen"
+    )
+
+
+def _revenue(shares: Expression) -> Expression:
+    """What each participant earned and owes, by service, counterparty and cause."""
+    t = _lines(shares)
+    t = t.mutate(total_fen=t.amount_fen * t.taps)
+    return t.group_by(*REVENUE_KEY).aggregate(
+        taps=t.taps.sum().cast("int64"), amount_fen=t.total_fen.sum().cast("int64")
+    )
+
+
+def _revenue_total(revenue: Expression) -> Expression:
+    """Revenue over all parts of the run."""
+    return revenue.group_by(*REVENUE_KEY).aggregate(
+        taps=revenue.taps.sum().cast("int64"), amount_fen=revenue.amount_fen.sum().cast("int64")
     )
 
 
@@ -166,23 +226,36 @@ def _movements(priced: Expression) -> Expression:
         counter=priced.counter.cast("int64"),
         after_fen=priced.balance_before_fen + priced.load.ifelse(priced.amount_fen, -priced.amount_fen),
     )
-    t = t.group_by("pan", "issuer", "kind").aggregate(
+    t = t.group_by("card", "kind").aggregate(
+        pan=t.pan.arbitrary(),
+        issuer=t.issuer.arbitrary(),
         taps=t.count(),
         amount_fen=t.amount_fen.sum().cast("int64"),
         last_counter=t.counter.max(),
         last_balance_fen=t.after_fen.argmax(t.counter),
         last_at=t.tapped_at.argmax(t.counter),
     )
-    return t.mutate(last_at=t.last_at.strftime("%Y-%m-%dT%H:%M:%S"))
+    return t.mutate(last_at=moment_text(t.last_at)).select(*tables.MOVEMENTS.names)
 
 
-PRICED: Final = Step("priced", _priced, JUDGED, s.SETTINGS)
-GROUNDS: Final = Step("grounds", _grounds, PRICED)
-PLACED: Final = Step("placed", _placed, PRICED, s.PLACES)
+PRICED: Final = Step("priced", _priced, JUDGED, s.SETTINGS, view=True)
+LIKE_TAPS: Final = Step("like_taps", _like, JUDGED)
+ALIKE: Final = Step("alike", _alike, LIKE_TAPS, s.RATES, s.SETTINGS)
+GROUNDS: Final = Step("grounds", _grounds, ALIKE, s.PLACES)
+PLACED: Final = Step("placed", _placed, ALIKE, s.PLACES)
 SPLIT: Final = Step("split", _split, PLACED, s.WEIGHTS)
-SHARES: Final = Step("shares", _shares, PRICED, PLACED, SPLIT)
+SHARES: Final = Step("shares", _shares, ALIKE, PLACED, SPLIT)
 UNBALANCED: Final = Step("unbalanced", _unbalanced, SHARES)
-SHARES_OUT: Final = Step("shares_out", _shares_out, SHARES)
-POSITIONS: Final = Step("positions", _positions, SHARES)
+OWED: Final = Step("owed", _owed, SHARES)
 REVENUE: Final = Step("revenue", _revenue, SHARES)
 MOVEMENTS: Final = Step("movements", _movements, PRICED)
+STEPS: Final = (PLACED, SPLIT, SHARES)
+
+# The same tap by tap: for the lake where it is wanted, and to show how one tap was divided.
+TAP_PLACED: Final = Step("tap_placed", _placed, PRICED, s.PLACES, view=True)
+TAP_SHARES: Final = Step("tap_shares", _shares, PRICED, TAP_PLACED, SPLIT, view=True)
+TAP_LINES: Final = Step("tap_lines", _lines, TAP_SHARES)
+SHARES_OUT: Final = Step("shares_out", _shares_out, TAP_SHARES)
+
+POSITIONS: Final = Step("positions", _positions, s.OWED_PARTS)
+REVENUE_TOTAL: Final = Step("revenue_total", _revenue_total, s.REVENUE_PARTS)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -13,42 +16,83 @@ import pyarrow as pa
 from pyarrow import csv
 
 from citycard.clearing import carry, judge, money
-from citycard.clearing.engine import DuckEngine, Step
+from citycard.clearing.engine import Engine, Source, Step
 from citycard.clearing.reference import Reference
+from citycard.clearing.rules import ALL
+from citycard.clearing.shards import Shards
 from citycard.clearing.statements import as_csv, as_xlsx, statement
 from citycard.core import tables
 from citycard.core.tables import Row, Table
 
 CSV_ROWS: Final = 100_000  # written at a time
 TAP_ORDER: Final = ("tap",)
-LAKE_TABLES: Final[tuple[tuple[str, Step, tuple[str, ...]], ...]] = (
-    ("shares.parquet", money.SHARES_OUT, ("tap", "participant", "cause")),
-    ("cards.parquet", carry.NEXT_CARDS, ("pan", "kind", "lo")),
-    ("open_loads.parquet", carry.NEXT_LOADS, ("pan", "counter")),
-    ("terminals.parquet", carry.NEXT_SEQUENCES, ("terminal_id",)),
+FOLDERS: Final = ("verdict", "business_date", "part")  # of KEPT, by which taps are laid apart
+SCRATCH: Final = "parts"  # files of a run at work only
+
+LakeTable = tuple[str, Step, tuple[str, ...]]
+CARRIED: Final[tuple[LakeTable, ...]] = (
+    ("cards", carry.NEXT_CARDS, ("pan", "kind", "lo")),
+    ("open_loads", carry.NEXT_LOADS, ("pan", "counter")),
 )
-OFFICE_TABLES: Final[tuple[tuple[Table, Step], ...]] = (
-    (tables.VERDICTS, judge.VERDICTS),
-    (tables.POSITIONS, money.POSITIONS),
-    (tables.MOVEMENTS, money.MOVEMENTS),
-    (tables.REVENUE, money.REVENUE),
-)
+LAKE_TABLES: Final[dict[bool, tuple[LakeTable, ...]]] = {
+    True: (("shares", money.SHARES_OUT, ("tap", "participant", "cause")), *CARRIED),
+    False: CARRIED,
+}  # by whether the office is told of every tap
+OFFICE_TABLES: Final[dict[bool, tuple[tuple[Table, Step], ...]]] = {
+    True: ((tables.VERDICTS, judge.VERDICTS), (tables.MOVEMENTS, money.MOVEMENTS)),
+    False: ((tables.VERDICTS, judge.EXCEPTIONS), (tables.LOADS, judge.LOADS)),
+}
+SUM_TABLES: Final = ((tables.POSITIONS, money.POSITIONS), (tables.REVENUE, money.REVENUE_TOTAL))
 
 
-def write_lake(engine: DuckEngine, folder: Path, parts: Iterable[tuple[str, date]]) -> None:
-    """Taps by verdict and business date, shares, and what the next run starts from."""
-    for verdict, day in sorted(parts):
-        path = folder / "taps" / f"verdict={verdict}" / f"business_date={day.isoformat()}" / "part-0.parquet"
-        engine.write(judge.KEPT, path, TAP_ORDER, {"verdict": verdict, "business_date": day})
-    for name, step, order in LAKE_TABLES:
-        engine.write(step, folder / name, order)
+def write_part(engine: Engine, folder: Path, shards: Shards, number: int, detail: str) -> None:
+    """A part's taps by verdict, business date and issuer, and its share of the lake's tables."""
+    scratch = folder / SCRATCH / f"taps-{number:03d}"
+    if not scratch.exists():  # not laid down yet
+        engine.write_apart(judge.KEPT, scratch, FOLDERS, TAP_ORDER)
+    for leaf in sorted(scratch.glob("p0=*/p1=*/p2=*")):
+        verdict, day, issuer = (level.partition("=")[2] for level in leaf.relative_to(scratch).parts)
+        target = folder / f"taps/verdict={verdict}/business_date={day}/issuer={issuer}"
+        target.mkdir(parents=True, exist_ok=True)
+        for piece, path in enumerate(sorted(leaf.glob("*.parquet"))):
+            os.replace(path, target / f"part-{number:03d}{f'-{piece}' if piece else ''}.parquet")
+    shutil.rmtree(scratch, ignore_errors=True)
+    for name, step, order in LAKE_TABLES[detail == ALL]:
+        engine.write(step, folder / shards.file(name, number), order)
 
 
-def write_office(engine: DuckEngine, folder: Path) -> None:
-    """The declared tables the office reads back."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for table, step in OFFICE_TABLES:
-        write_table(table, engine.stream(step, table.key, CSV_ROWS), folder / f"{table.name}.csv")
+def keep_for_office(engine: Engine, folder: Path, number: int, detail: str) -> None:
+    """What the office will be told of a part's taps, until the other parts are there."""
+    for table, step in OFFICE_TABLES[detail == ALL]:
+        engine.write(step, folder / SCRATCH / table.name / f"{number:03d}.parquet", ())
+
+
+def write_office(engine: Engine, folder: Path, parts: int, detail: str) -> None:
+    """The declared tables the office reads back: from the engine of a single part, or from kept files."""
+    out = folder / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    for table, step in SUM_TABLES:
+        write_table(table, engine.stream(step, table.key, CSV_ROWS), out / f"{table.name}.csv")
+    for table, step in OFFICE_TABLES[detail == ALL]:
+        found: Step | Source = step
+        if parts > 1:
+            found = Source(f"all_{table.name}", step.expression.schema().to_pyarrow())
+            engine.give_parquet(found, sorted((folder / SCRATCH / table.name).glob("*.parquet")))
+        write_table(table, engine.stream(found, table.key, CSV_ROWS), out / f"{table.name}.csv")
+
+
+def write_totals(tally: Iterable[Row], folder: Path) -> None:
+    """What stands in for the verdicts the office is not told one by one."""
+    taps: Counter[tuple[object, ...]] = Counter()
+    fen: Counter[tuple[object, ...]] = Counter()
+    for row in tally:
+        key = tuple(row[name] for name in tables.TOTALS.key)
+        taps[key] += row["taps"]
+        fen[key] += row["amount_fen"]
+    ordered = sorted(taps, key=lambda key: tuple(map(str, key)))
+    found = [dict(zip(tables.TOTALS.names, (*key, taps[key], fen[key]), strict=True)) for key in ordered]
+    with (folder / "out" / f"{tables.TOTALS.name}.csv").open("w", encoding="utf-8", newline="") as file:
+        tables.TOTALS.write(found, file)
 
 
 def write_table(table: Table, rows: Iterable[pa.RecordBatch], path: Path) -> None:

@@ -40,8 +40,10 @@ class TariffSharing:
         return REGISTRY[service].shares(place, self._configs[key], lines)
 
 
-def weigh(grounds: Iterable[Row], reference: Reference, sharing: Sharing) -> tuple[list[Row], list[Row]]:
-    """(rows of `places`, rows of `weights`) for the distinct grounds of a run.
+def weigh(
+    grounds: Iterable[Row], reference: Reference, sharing: Sharing, first: int = 0
+) -> tuple[list[Row], list[Row]]:
+    """(rows of `places`, rows of `weights`) for distinct grounds, the places numbered from `first`.
 
     Bearers who operate nothing stand among the weights with weight 0, so that what they give up is a row
     of its own. INPUT_INVALID when a service names somebody who is no participant, or weights beyond reason.
@@ -49,7 +51,7 @@ def weigh(grounds: Iterable[Row], reference: Reference, sharing: Sharing) -> tup
     known = reference.names
     places: list[Row] = []
     weights: list[Row] = []
-    for number, ground in enumerate(grounds):
+    for number, ground in enumerate(grounds, first):
         places.append({**ground, "place_no": number})
         place = Place(
             ground["acquirer"],

@@ -63,3 +63,37 @@ CONTRACT_AMBIGUOUS: Final = declare(
     "合同 {contracts} 对业务 {service}、受理机构 {acquirer}、发卡机构 {issuer} 在 {date} 同等适用，"
     "请缩短其中之一的有效期或使其更具体。",
 )
+SPARK_MISSING: Final = declare(
+    "SPARK_MISSING",
+    "The Spark engine needs the package pyspark and Java 17: install `citycard[spark]` and a Java runtime, "
+    "or leave --engine out.",
+    "Spark 引擎需要 pyspark 和 Java 17：请安装 `citycard[spark]` 及 Java 运行环境，或不使用 --engine。",
+)
+SPARK_FAILED: Final = declare(
+    "SPARK_FAILED",
+    "No session with the Spark master {master}: {why}. Check that the cluster runs "
+    "(`scripts/spark-cluster start`).",
+    "无法连接 Spark 主节点 {master}：{why}。请确认集群已启动（`scripts/spark-cluster start`）。",
+)
+LAKE_FULL: Final = declare(
+    "LAKE_FULL",
+    "The run of {date} could not write to {folder}: {why}. Nothing was closed; make room and run again.",
+    "{date} 的清分无法写入 {folder}：{why}。该日尚未关闭，请释放空间后重新执行。",
+)
+LAKE_STORE_FAILED: Final = declare(
+    "LAKE_STORE_FAILED",
+    "The lake's store {store} cannot be used: {why}. Check its address, its credentials and the network.",
+    "无法访问数据湖存储 {store}：{why}。请检查地址、凭证和网络。",
+)
+TAP_UNKNOWN: Final = declare(
+    "TAP_UNKNOWN",
+    "No closed run knows a tap called {tap}. A tap is called TERMINAL-SEQUENCE, as in "
+    "310001050306-0000000042; taps older than the lake's retention are gone.",
+    "已关闭的清分中没有编号为 {tap} 的交易。编号格式为“终端号-流水号”，如 310001050306-0000000042；"
+    "超过保留期的交易已删除。",
+)
+RETENTION_SHORT: Final = declare(
+    "RETENTION_SHORT",
+    "Taps must stay in the lake for at least {least} days: later ones are still held against them.",
+    "数据湖中的交易至少须保留 {least} 天，后续清分仍需与之核对。",
+)

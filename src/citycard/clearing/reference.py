@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from citycard.clearing.decode import card_numbers
 from citycard.clearing.problems import INPUT_INVALID, INPUT_MISSING
 from citycard.core.money import BASIS
 from citycard.core.tables import (
@@ -37,6 +39,7 @@ ARROW_TYPES: Final = {
     "flag": pa.int64(),
 }
 ROLE_SCHEME: Final = "scheme"
+TERMINAL_DIGITS: Final = 12
 OPTIONAL: Final = frozenset({TARIFFS.name, SAMS.name})  # fares stay with the acquirer; no module was stolen
 
 
@@ -69,10 +72,10 @@ def read_reference(folder: Path, day: date) -> Reference:
     """All tables of a folder; INPUT_MISSING, INPUT_INVALID (with file and reason)."""
     rows = {table.name: _rows(folder, table, day) for table in (PARTICIPANTS, CONTRACTS, LINES, TARIFFS)}
     reference = Reference(
-        terminals=_arrow(folder, TERMINALS, day),
-        cards=_arrow(folder, CARDS, day),
-        hotlist=_arrow(folder, HOTLIST, day),
-        sams=_arrow(folder, SAMS, day),
+        terminals=_numbered(_arrow(folder, TERMINALS, day), "terminal_id", terminal_numbers),
+        cards=_numbered(_arrow(folder, CARDS, day), "card", card_numbers),
+        hotlist=_numbered(_arrow(folder, HOTLIST, day), "card", card_numbers),
+        sams=_numbered(_arrow(folder, SAMS, day), "terminal_id", terminal_numbers),
         participants=rows["participants"],
         contracts=rows["contracts"],
         operators={row["line"]: row["operator"] for row in rows["lines"]},
@@ -81,6 +84,22 @@ def read_reference(folder: Path, day: date) -> Reference:
     )
     _check(folder, reference)
     return reference
+
+
+def _numbered(table: pa.Table, name: str, number: Callable[[pa.ChunkedArray], Any]) -> pa.Table:
+    """The table with its key as a number beside it, which engines join quicker than text."""
+    return table.append_column(name, pa.array(number(table.column(0)), pa.int64()))
+
+
+def terminal_numbers(terminals: pa.ChunkedArray) -> list[int]:
+    """Terminals as the decoder numbers them; -1 for a name no record can carry."""
+    found = []
+    for text in terminals.to_pylist():
+        try:
+            found.append(int.from_bytes(bytes.fromhex(text), "big") if len(text) == TERMINAL_DIGITS else -1)
+        except ValueError:
+            found.append(-1)
+    return found
 
 
 def _scheme(folder: Path, participants: list[Row]) -> str:
@@ -130,10 +149,10 @@ def _check(folder: Path, reference: Reference) -> None:
             raise INPUT_INVALID(path=folder / "contracts.csv", why=why)
     for file, table, key in (
         ("terminals.csv", reference.terminals, "terminal"),
-        ("cards.csv", reference.cards, "pan"),
+        ("cards.csv", reference.cards, "card"),
     ):
         if pc.count_distinct(table[key]).as_py() != len(table):
-            raise INPUT_INVALID(path=folder / file, why=f"one {key} stands in it twice")
+            raise INPUT_INVALID(path=folder / file, why=f"one {table.column_names[0]} stands in it twice")
 
 
 def _rows(folder: Path, table: Table, day: date) -> list[Row]:

@@ -11,6 +11,8 @@ from citycard.core.money import check_fen
 from citycard.services.contract import Place, Weights
 
 LIMIT_FEN: Final = 100_000  # a thousand yuan: the most a transit purse holds in the field
+ALL: Final = "all"
+EXCEPTIONS: Final = "exceptions"
 LOAD_SERVICE: Final = 0  # a contract row for service 0 sets the retailer's commission on loads
 
 # (issuer, pan, key version, algorithm, kind, txn, amount, terminal, terminal txn, moment, counter,
@@ -30,18 +32,23 @@ class Rules:
     `limit_fen`. `load_limit_fen` is the largest load. `accept_unexplained` says what becomes of a tap whose
     balance was never explained when its window ends: its TAC proves the debit, so by default the acquirer
     is paid and the issuer, whose card it is, looks for the cause; False rejects it instead.
+    `verdicts_to_office`: `all`, or of a city too large for that `exceptions`: what is suspended or rejected,
+    with totals of the rest; accepted taps and movements of cards then stay in the lake.
     """
 
     limits_fen: Mapping[int, int] = field(default_factory=dict)
     limit_fen: int = LIMIT_FEN
     load_limit_fen: int = LIMIT_FEN
     accept_unexplained: bool = True
+    verdicts_to_office: str = ALL
     sheets: bool = True  # statements as XLSX beside the CSV
     sharing: Sharing | None = None  # how operators divide fares; None: by network, else by tariff
 
     def __post_init__(self) -> None:
         for amount in (self.limit_fen, self.load_limit_fen, *self.limits_fen.values()):
             check_fen(amount, "limit")
+        if self.verdicts_to_office not in (ALL, EXCEPTIONS):
+            raise ValueError(f"verdicts_to_office is {ALL!r} or {EXCEPTIONS!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

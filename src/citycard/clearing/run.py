@@ -4,50 +4,64 @@
 A run works in a staging folder and closes the date with one rename. Before it everything may be thrown away
 and made again from the same frozen input; after it nothing changes any more. Killed anywhere, it is run
 again and ends as if it had not been.
+
+A small day is worked in memory as one part. A large one is dealt out to parts by card (`shards`), which are
+worked side by side; only sums and exceptions come together again, so memory does not grow with the day.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from citycard.clearing import carry, chain, judge, money, verify
+from citycard.clearing import carry, intake, judge, money, outputs, verify
 from citycard.clearing import sources as s
-from citycard.clearing.apportion.matrix import installed
-from citycard.clearing.contracts import rates
-from citycard.clearing.engine import DuckEngine, Source, Step
-from citycard.clearing.intake import decoded
+from citycard.clearing.decode import Columns, hex_codes
+from citycard.clearing.engine import DuckEngine, Engine, Source
+from citycard.clearing.intake import Spool, fill, wire_of
 from citycard.clearing.lake import DONE, TIMING, Lake, RawBatch, digest_of, digests, to_json
-from citycard.clearing.outputs import write_lake, write_office, write_statements
-from citycard.clearing.places import TariffSharing, weigh
-from citycard.clearing.problems import BUSINESS_DATE_CLOSED
+from citycard.clearing.laying import lay_down
+from citycard.clearing.part import Part, Shared, rows
+from citycard.clearing.problems import BUSINESS_DATE_CLOSED, LAKE_FULL
 from citycard.clearing.reference import read_reference
-from citycard.clearing.rules import Checkpoint, Progress, Rules, RunReport, TacChecker
+from citycard.clearing.rules import ALL, Checkpoint, Progress, Rules, RunReport, TacChecker
+from citycard.clearing.shards import CODES, Shards
+from citycard.clearing.spark import SparkEngine
+from citycard.clearing.store import Store, pull, push
 from citycard.core.calendar import Calendar
-from citycard.core.record import Kind
+from citycard.core.record import RECORD_SIZE, Kind
 from citycard.core.refusal import Reason
 from citycard.core.tables import Row
 
-SMALL_BYTES: Final = 32 * 2**20  # raw batches up to this together stay in memory
-ISSUER: Final = "issuer"
-CARRIED: Final = (
-    (s.STATE, "cards.parquet"),
-    (s.OPEN_LOADS, "open_loads.parquet"),
-    (s.LAST_SEQUENCES, "terminals.parquet"),
-    (s.POOL, f"taps/verdict={judge.SUSPENDED}/"),
+DISK_FULL: Final = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    "errno: 28",
+    "errno: 27",
 )
+SMALL_BYTES: Final = 32 * 2**20  # raw batches, and carried state, up to this stay in memory
+PART_RECORDS: Final = 1_000_000  # taps of a part, about: a gigabyte of columns
+PART_STATE_BYTES: Final = 24 * 2**20  # carried state of a part: about a million cards
+CARDS, LOADS, TERMINALS = "cards", "open_loads", "terminals"
+WAITING: Final = f"taps/verdict={judge.SUSPENDED}/"
 
 
 def run(
@@ -60,25 +74,46 @@ def run(
     rules: Rules | None = None,
     checkpoint: Checkpoint | None = None,
     force: bool = False,
+    master: str | None = None,
+    store: str | None = None,
 ) -> RunReport:
     """Clear and net a business date; a date that is closed is reported and left as it is.
 
     `tac_checker` verifies TACs in bulk (`Vault.tac_checker()`), `progress` is told step and part done,
-    `checkpoint` is called between and inside steps. Problems: BUSINESS_DATE_CLOSED (with `force`),
+    `checkpoint` is called between and inside steps. `master` is the URL of a Spark cluster that does the
+    work in DuckDB's place, `store` that of an Arrow filesystem that gets a copy of the lake (`store`).
+    Problems: SPARK_MISSING, SPARK_FAILED, LAKE_STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
     LATER_DATE_RUN, EARLIER_RUN_UNFINISHED, RUN_IN_PROGRESS, RAW_DAMAGED, RAW_MISSING, LAKE_DAMAGED,
     INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS.
     """
-    lake = Lake(Path(home))
+    lake = Lake(Path(home), Store.at(store) if store else None)
     with lake.alone():
+        if lake.store is not None:
+            pull(lake, lake.store)
         marker = lake.done(settle_on)
         if marker is not None:
             if force:
                 raise BUSINESS_DATE_CLOSED(date=settle_on)
-            lake.publish(settle_on)
+            _publish(lake, settle_on)
             return _report_of(lake, settle_on, marker)
         lake.may_run(settle_on)
         job = _Run(lake, settle_on, calendar or Calendar(), rules or Rules(), progress, checkpoint)
-        return job.work(tac_checker)
+        job.master = master
+        try:
+            return job.work(tac_checker)
+        except (OSError, pa.ArrowException, duckdb.Error) as fault:
+            why = full(fault)
+            if why:
+                raise LAKE_FULL(date=settle_on, folder=lake.root, why=why) from None
+            raise
+
+
+def full(fault: Exception) -> str:
+    """In a line how a fault says that the disk is full (or a limit of it reached); empty: it is another."""
+    text = str(fault).splitlines()[0][:200] if str(fault) else ""
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return text
+    return text if any(word in str(fault) for word in DISK_FULL) else ""
 
 
 def _report_of(lake: Lake, day: date, marker: dict[str, Any]) -> RunReport:
@@ -106,33 +141,34 @@ class _Run:
         self.progress = progress or (lambda step, part: None)
         self.checkpoint = checkpoint or (lambda name: None)
         self.seconds: dict[str, float] = {}
+        self.master: str | None = None
 
     def work(self, check: TacChecker) -> RunReport:
-        """All steps in order, each in its own method; commits at the end."""
+        """All steps in order; commits at the end."""
         with self.step("collect", 0.0):
-            batches = self.lake.freeze(self.day)
+            self.batches = self.lake.freeze(self.day)
             self.folder = self.lake.fresh_staging(self.day)
-            self.reference = read_reference(self.lake.inputs(self.day), self.day)
-        sizes = sum(
-            (self.lake.home / b.path).stat().st_size for b in batches if (self.lake.home / b.path).exists()
-        )
-        small = sizes <= SMALL_BYTES
-        with DuckEngine(None if small else self.folder / "spill") as self.engine:
-            with self.step("decode", 0.05):
-                self.decode(batches, check, small)
-            with self.step("deduplicate", 0.45):
-                self.give_context(batches)
-                self.deduplicate()
-            with self.step("verify", 0.55):
-                self.make(*verify.STEPS, *chain.STEPS)
-            with self.step("apportion", 0.7):
-                self.apportion()
-            with self.step("net", 0.8):
-                self.make(money.POSITIONS, money.REVENUE, *carry.STEPS)
-            with self.step("write", 0.85):
-                report = self.write(batches)
+            reference = read_reference(self.lake.inputs(self.day), self.day)
+            batches = [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(self.batches)]
+            self.shared = Shared(
+                self.lake.home, self.day, self.calendar, self.rules, reference, rows(s.BATCHES, batches)
+            )
+            before = [day for day in self.lake.finished() if day < self.day]
+            self.before = before[-1] if before else None
+            self.cut = Shards(self.parts())  # how records are dealt out
+            self.shards = self.cut if self.master is None else Shards()  # and how they are worked on
+        with self.step("read", 0.05):
+            self.read()
+            if self.shards.count > 1:
+                self.card_parts = self.shards.table()[hex_codes(reference.cards["pan"])]
+        with self.step("deduplicate", 0.2):
+            self.deduplicate(check)
+        if self.shards.count == 1 or self.master is not None:
+            report = self.in_one(check)
+        else:
+            report = self.in_many(check)
         with self.step("close", 0.97):
-            self.close(batches, report)
+            self.close(report)
         self.progress("done", 1.0)
         return replace(report, seconds=self.seconds)
 
@@ -145,127 +181,260 @@ class _Run:
         self.seconds[name] = round(time.perf_counter() - started, 4)
         self.checkpoint(name)
 
-    def make(self, *steps: Step) -> None:
-        """Run declared steps in order."""
-        for step in steps:
-            self.engine.make(step)
-            self.checkpoint(step.name)
+    # Before the parts
 
-    def decode(self, batches: list[RawBatch], check: TacChecker, small: bool) -> None:
-        """Raw records to the table `taps`: in memory, or through Parquet when there are many."""
-        chunks = decoded(self.lake.home, batches, self.day, self.calendar, check)
-        if small:
-            found = [table for _, table in chunks]
-            self.engine.give(s.TAPS, pa.concat_tables([s.TAPS.arrow.empty_table(), *found]).combine_chunks())
+    def parts(self) -> int:
+        """How many parts to cut the run into; one for what fits in memory."""
+        raw = sum(self.lake.size(batch) for batch in self.batches)
+        state = sum(path.stat().st_size for path in self.carried(CARDS, checked=self.lake.store is not None))
+        self.small = max(raw, state) <= SMALL_BYTES
+        if self.small:
+            return 1
+        wanted = max(raw // RECORD_SIZE / PART_RECORDS, state / PART_STATE_BYTES)
+        return min(CODES, max(1, round(wanted)))
+
+    def carried(self, name: str, *, checked: bool = False) -> list[Path]:
+        """The files of a lake table as the run before left it."""
+        if self.before is None:
+            return []
+        names = (name,) if name.endswith("/") else (f"{name}.parquet", f"{name}/")
+        return (self.lake.checked if checked else self.lake.files)(self.before, *names)
+
+    def read(self) -> None:
+        """Raw batches to records laid out by part, in memory or in the staging folder."""
+        paths = self.carried(TERMINALS, checked=True)
+        last = pa.concat_tables([s.LAST_SEQUENCES.arrow.empty_table(), *map(pq.read_table, paths)])
+        last = last.sort_by("terminal_id")
+        self.last_sequences = last.select(s.LAST_SEQUENCES.arrow.names)
+        newest = (last["terminal_id"].to_numpy(), last["last_sequence"].to_numpy())
+        self.spool = Spool(self.cut, None if self.small else self.folder / "spool")
+        for number, done in enumerate(fill(self.spool, self.lake, self.batches, self.day, newest)):
+            self.progress("read", 0.05 + 0.15 * done / len(self.batches))
+            self.checkpoint(f"read {number}")
+
+    def deduplicate(self, check: TacChecker) -> None:
+        """Which records repeat others; the history is opened only if one is old enough for that."""
+        found = self.spool.suspects()
+        if not len(found):
             return
-        paths = []
-        for number, (count, table) in enumerate(chunks):
-            path = self.folder / "decoded" / f"part-{number:05d}.parquet"
-            path.parent.mkdir(exist_ok=True)
-            pq.write_table(table, path, compression="zstd")
-            paths.append(path)
-            self.progress("decode", 0.05 + 0.4 * count / len(batches))
-            self.checkpoint(f"decode {number}")
-        self.engine.give_parquet(s.TAPS, paths)
+        suspects = self.columns(found).names(check, s.SUSPECTS.arrow)
+        with self.engine() as engine:
+            engine.give(s.SUSPECTS, suspects)
+            engine.give(s.BATCHES, self.shared.batches)
+            engine.give(s.LAST_SEQUENCES, self.last_sequences)
+            engine.give_parquet(s.POOL, self.carried(WAITING, checked=True))
+            engine.make(verify.LATE)
+            paths: list[Path] = []
+            if engine.fetch(verify.LATE).num_rows:
+                oldest = self.day - timedelta(days=self.calendar.late_days)
+                days = [oldest + timedelta(days=n) for n in range(self.calendar.late_days + 1)]
+                names = [f"taps/verdict={judge.ACCEPTED}/business_date={day.isoformat()}/" for day in days]
+                paths = [p for d in self.lake.finished() if oldest <= d for p in self.lake.checked(d, *names)]
+            engine.give_parquet(s.HISTORY, paths)
+            self.checkpoint("history")
+            self.shared.repeats = engine.fetch(verify.DELIVERED, verify.ROW_KEY)
 
-    def give_context(self, batches: list[RawBatch]) -> None:
-        """What the taps are held against: reference tables, settings, and the state of the run before."""
-        window = timedelta(days=self.calendar.late_days)
-        settings = {
-            "settle_on": self.day,
-            "oldest": self.day - window,
-            "farthest": self.day + window,
-            "limit_fen": self.rules.limit_fen,
-            "load_limit_fen": self.rules.load_limit_fen,
-            "accept_unexplained": self.rules.accept_unexplained,
-            "late_days": self.calendar.late_days,
-            "scheme": self.reference.scheme,
+    def columns(self, records: Any) -> Columns:
+        """Records as decoded columns."""
+        closed = self.spool.closing(records)
+        numbers = records["batch_no"].astype("i8"), records["position"].astype("i8")
+        return Columns(wire_of(records), *numbers, closed, self.calendar)
+
+    def engine(self, number: int | None = None) -> AbstractContextManager[Engine]:
+        """An engine: for a part of many, or for what is done once."""
+        if self.master is not None:
+            taps = sum(self.lake.size(batch) for batch in self.batches) // RECORD_SIZE
+            return SparkEngine(self.master, self.folder / "spill" / "spark", taps)
+        if self.small:
+            return DuckEngine()
+        name = "whole" if number is None else f"{number:03d}"
+        return DuckEngine(self.folder / "spill" / name, 1 if number is None else intake.WORKERS)
+
+    # The parts
+
+    def part(self, engine: Engine, number: int, check: TacChecker, seconds: dict[str, float]) -> Part:
+        """A part with all it is given, ready for its steps."""
+        suffix = "" if self.shards.count == 1 else f" of part {number}"
+        part = Part(engine, self.shared, lambda name: self.checkpoint(name + suffix), seconds)
+        where = self.shards.where(number)
+        state = {
+            source: (
+                [p for p in self.carried(name, checked=True) if self.shards.holds(str(p), number)],
+                where,
+            )
+            for source, name in ((s.STATE, CARDS), (s.OPEN_LOADS, LOADS), (s.POOL, WAITING))
         }
-        issuers = [
-            p["participant"]
-            for p in self.reference.participants
-            if p["active"] and ISSUER in p["roles"].split()
-        ]
-        self.give(s.SETTINGS, [settings])
-        self.give(s.BATCHES, [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(batches)])
-        self.give(s.ISSUERS, [{"issuer": issuer} for issuer in issuers])
-        self.give(s.LIMITS, [{"service": k, "most_fen": v} for k, v in sorted(self.rules.limits_fen.items())])
-        self.give(s.REASONS, [{"reason_no": reason.number, "reason": reason.code} for reason in Reason])
-        self.engine.give(s.TERMINALS, self.reference.terminals)
-        self.engine.give(s.CARDS, self.reference.cards)
-        self.engine.give(s.HOTLIST, self.reference.hotlist)
-        self.engine.give(s.SAMS, self.reference.sams)
-        before = [day for day in self.lake.finished() if day < self.day]
-        for source, name in CARRIED:
-            self.engine.give_parquet(source, self.lake.checked(before[-1], name) if before else [])
+        with part.step("decode"):
+            if self.master is None:
+                part.taps = self.taps(number, check)
+                engine.give(s.TAPS, part.taps)
+            else:
+                self.give_all(engine, check)
+        part.give(state, self.cards(number))
+        return part
 
-    def give(self, source: Source, rows: list[Row]) -> None:
-        """Rows of plain values as a table."""
-        self.engine.give(source, pa.Table.from_pylist(rows, schema=source.arrow))
+    def taps(self, number: int, check: TacChecker) -> pa.Table:
+        """The decoded and verified taps of a part, which is then forgotten."""
+        table = self.columns(self.spool.part(number)).table(check)
+        self.spool.forget(number)
+        return table
 
-    def deduplicate(self) -> None:
-        """Which records were delivered before; the history is opened only if one is old enough for that."""
-        self.make(verify.LATE)
-        paths: list[Path] = []
-        if self.engine.fetch(verify.LATE).num_rows:
-            oldest = self.day - timedelta(days=self.calendar.late_days)
-            days = [oldest + timedelta(days=n) for n in range(self.calendar.late_days + 1)]
-            parts = [f"taps/verdict={judge.ACCEPTED}/business_date={day.isoformat()}/" for day in days]
-            paths = [p for d in self.lake.finished() if oldest <= d for p in self.lake.checked(d, *parts)]
-        self.engine.give_parquet(s.HISTORY, paths)
-        self.make(verify.KNOWN, verify.DELIVERED)
+    def give_all(self, engine: Engine, check: TacChecker) -> None:
+        """All taps as files, for an engine that cuts its work itself."""
+        paths = []
+        for number in range(self.spool.shards.count):
+            paths.append(self.folder / "spool" / f"{number:03d}.parquet")
+            paths[-1].parent.mkdir(exist_ok=True)
+            pq.write_table(self.taps(number, check), paths[-1])
+        engine.give_parquet(s.TAPS, paths)
 
-    def apportion(self) -> None:
-        """Verdicts with their contracts, and every accepted tap's shares."""
-        wanted = self.engine.fetch(judge.COMBINATIONS, judge.RATE_KEY).to_pylist()
-        found = rates(self.reference.contracts, [tuple(row[k] for k in judge.RATE_KEY) for row in wanted])
-        self.give(s.RATES, found)
-        self.make(judge.JUDGED, money.PRICED)
-        tariffs = TariffSharing(self.reference.tariffs)
-        sharing = self.rules.sharing or installed(self.lake.home, self.day, tariffs)
-        grounds = self.engine.fetch(money.GROUNDS, money.PLACE_KEY).to_pylist()
-        places, weights = weigh(grounds, self.reference, sharing)
-        self.give(s.PLACES, places)
-        self.give(s.WEIGHTS, weights)
-        self.make(money.PLACED, money.SPLIT, money.SHARES)
-        wrong = self.engine.fetch(money.UNBALANCED).slice(0, 1).to_pylist()
-        assert not wrong, f"shares of a tap do not add up to zero: {wrong}"
+    def cards(self, number: int) -> pa.Table:
+        """The cards of a part."""
+        cards = self.shared.reference.cards
+        if self.shards.count == 1:
+            return cards
+        return cards.filter(pa.array(self.card_parts == number))
 
-    def write(self, batches: list[RawBatch]) -> RunReport:
-        """All files of the run into its folder."""
-        tally = self.engine.fetch(judge.TALLY).to_pylist()
-        write_lake(self.engine, self.folder, {(row["verdict"], row["business_date"]) for row in tally})
-        self.checkpoint("lake written")
-        write_office(self.engine, self.folder / "out")
+    def in_one(self, check: TacChecker) -> RunReport:
+        """The run as a single part."""
+        with self.engine() as engine:
+            with self.step("decode", 0.25):
+                part = self.part(engine, 0, check, {})
+            with self.step("verify", 0.5):
+                part.verify()
+            with self.step("apportion", 0.65):
+                part.apportion()
+            with self.step("net", 0.75):
+                part.net()
+            with self.step("write", 0.85):
+                outputs.write_part(engine, self.folder, self.shards, 0, self.rules.verdicts_to_office)
+                self.checkpoint("lake written")
+                return self.bring_together(engine, [self.sums(engine)])
+
+    def in_many(self, check: TacChecker) -> RunReport:
+        """The run as many parts, side by side."""
+        seconds = [dict[str, float]() for _ in range(self.shards.count)]
+        stop = threading.Event()
+        sums: list[dict[str, pa.Table]] = [{} for _ in range(self.shards.count)]
+
+        def work(number: int) -> int:
+            if not stop.is_set():
+                with self.engine(number) as engine:
+                    sums[number] = self.one_of_many(engine, number, check, seconds[number])
+            return number
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(intake.WORKERS) as pool:
+            try:
+                futures = [pool.submit(work, number) for number in range(self.shards.count)]
+                for done, future in enumerate(as_completed(futures), 1):
+                    future.result()
+                    self.progress("parts", 0.25 + 0.6 * done / self.shards.count)
+                    self.checkpoint(f"parts done {done}")
+            finally:
+                stop.set()
+        wall = time.perf_counter() - started
+        spent: Counter[str] = Counter()
+        for one in seconds:
+            spent.update(one)
+        share = wall / (sum(spent.values()) or 1.0)
+        self.seconds |= {name: round(value * share, 4) for name, value in spent.items()}
+        with self.step("bring together", 0.9), self.engine() as engine:
+            return self.bring_together(engine, sums)
+
+    def one_of_many(
+        self, engine: Engine, number: int, check: TacChecker, seconds: dict[str, float]
+    ) -> dict[str, pa.Table]:
+        """One part from records to files; returns its sums."""
+        started = time.perf_counter()
+        part = self.part(engine, number, check, seconds)
+        seconds["give"] = time.perf_counter() - started - seconds["decode"]
+        with part.step("verify"):
+            part.verify()
+        with part.step("apportion"):
+            part.apportion()
+        with part.step("net"):
+            part.net()
+        with part.step("write"):
+            detail = self.rules.verdicts_to_office
+            scratch = self.folder / outputs.SCRATCH / f"taps-{number:03d}"
+            lay_down(engine, part.taps, self.shared.batches, self.day, scratch)
+            outputs.write_part(engine, self.folder, self.shards, number, detail)
+            outputs.keep_for_office(engine, self.folder, number, detail)
+            self.checkpoint(f"lake written of part {number}")
+            return self.sums(engine)
+
+    def sums(self, engine: Engine) -> dict[str, pa.Table]:
+        """What of a part is brought together with the others'."""
+        steps = {"tally": judge.TALLY, "owed": money.OWED, "revenue": money.REVENUE,
+                 "sequences": carry.SEQUENCES}  # fmt: skip
+        return {name: engine.fetch(step) for name, step in steps.items()}
+
+    # After the parts
+
+    def bring_together(self, engine: Engine, sums: list[dict[str, pa.Table]]) -> RunReport:
+        """Sums of all parts, and the files that are one for the run."""
+
+        def joined(name: str, source: Source) -> None:
+            engine.give(source, pa.concat_tables([one[name] for one in sums]).select(source.arrow.names))
+
+        joined("owed", s.OWED_PARTS)
+        joined("revenue", s.REVENUE_PARTS)
+        joined("sequences", s.SEQUENCE_PARTS)
+        engine.give(s.LAST_SEQUENCES, self.last_sequences)
+        engine.make(money.POSITIONS)
+        engine.make(money.REVENUE_TOTAL)
+        engine.write(carry.NEXT_SEQUENCES, self.folder / f"{TERMINALS}.parquet", ("terminal_id",))
+        self.keep_grounds()
+        tally = pa.concat_tables([one["tally"] for one in sums]).to_pylist()
+        detail = self.rules.verdicts_to_office
+        outputs.write_office(engine, self.folder, self.shards.count, detail)
+        if detail != ALL:
+            outputs.write_totals(tally, self.folder)
         self.checkpoint("office written")
-        revenue = self.engine.fetch(money.REVENUE).to_pylist()
-        who = write_statements(
-            self.folder / "statements", revenue, self.reference, self.day, self.rules.sheets
+        revenue = engine.fetch(money.REVENUE_TOTAL).to_pylist()
+        who = outputs.write_statements(
+            self.folder / "statements", revenue, self.shared.reference, self.day, self.rules.sheets
         )
-        positions = sum(row["net_fen"] for row in self.engine.fetch(money.POSITIONS).to_pylist())
+        positions = pc.sum(engine.fetch(money.POSITIONS)["net_fen"]).as_py() or 0
         assert positions == 0, f"positions add up to {positions} fen"
-        return _report(self.day, len(batches), tally, len(who))
+        return _report(self.day, len(self.batches), tally, len(who))
 
-    def close(self, batches: list[RawBatch], report: RunReport) -> None:
+    def keep_grounds(self) -> None:
+        """Rates, places and weights: with them it can be shown later how any tap was divided."""
+        found = [rate for rate in self.shared.rates.values() if rate]
+        grounds = (("rates", rows(s.RATES, found)), ("places", self.shared.places),
+                   ("weights", self.shared.weights))  # fmt: skip
+        for name, table in grounds:
+            order = [(column, "ascending") for column in table.column_names]
+            pq.write_table(table.sort_by(order), self.folder / f"{name}.parquet", compression="zstd")
+
+    def close(self, report: RunReport) -> None:
         """Write the marker, put the folder in place, hand out the copies."""
-        for scratch in ("spill", "decoded"):
-            _remove(self.folder / scratch)
+        for scratch in ("spill", "spool", outputs.SCRATCH):
+            shutil.rmtree(self.folder / scratch, ignore_errors=True)
         inputs = {path.name: digest_of(path) for path in sorted(self.lake.inputs(self.day).glob("*.csv"))}
         plain = report.to_plain()
         del plain["seconds"], plain["repeated"]
-        taken = hashlib.sha256("".join(batch.digest for batch in batches).encode()).hexdigest()
-        marker = {"date": self.day.isoformat(), "batches": taken, "inputs": inputs,
-                  "outputs": digests(self.folder), "report": plain}  # fmt: skip
+        marker = {"date": self.day.isoformat(), "batches": _digest_of_all(self.batches), "inputs": inputs,
+                  "outputs": digests(self.folder), "report": plain,
+                  "scheme": self.shared.reference.scheme}  # fmt: skip
         (self.folder / DONE).write_bytes(to_json(marker))
         (self.folder / TIMING).write_bytes(to_json(self.seconds))
         self.checkpoint("before commit")
         self.lake.commit(self.day)
         self.checkpoint("after commit")
-        self.lake.publish(self.day)
+        _publish(self.lake, self.day)
 
 
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _publish(lake: Lake, day: date) -> None:
+    lake.publish(day)
+    if lake.store is not None:
+        push(lake, lake.store, day)
+
+
+def _digest_of_all(batches: list[RawBatch]) -> str:
+    return hashlib.sha256("".join(batch.digest for batch in batches).encode()).hexdigest()
 
 
 def _report(day: date, batches: int, tally: list[Row], participants: int) -> RunReport:

@@ -42,10 +42,27 @@ SETTINGS: Final = Source(
     ),
 )
 BATCHES: Final = Source("batches", pa.schema([("batch_no", INT), ("batch", TEXT)]))
-TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS))
-CARDS: Final = Source("cards", arrow_schema(tables.CARDS))
-HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST))
-SAMS: Final = Source("sams", arrow_schema(tables.SAMS))
+SUSPECTS: Final = Source(
+    "suspects",
+    pa.schema(
+        [
+            ("batch_no", INT),
+            ("position", INT),
+            ("terminal_id", INT),
+            ("sequence", INT),
+            ("decoded", pa.bool_()),
+            ("tac_ok", pa.bool_()),
+            ("fingerprint", INT),
+        ]
+    ),
+)  # records whose name came more than once in this run, or may have come in an earlier one
+REPEATS: Final = Source(
+    "repeats", pa.schema([("batch_no", INT), ("position", INT), ("repeat", INT)])
+)  # what was found of them
+TERMINALS: Final = Source("terminals", arrow_schema(tables.TERMINALS).append(pa.field("terminal_id", INT)))
+CARDS: Final = Source("cards", arrow_schema(tables.CARDS).append(pa.field("card", INT)))
+HOTLIST: Final = Source("hotlist", arrow_schema(tables.HOTLIST).append(pa.field("card", INT)))
+SAMS: Final = Source("sams", arrow_schema(tables.SAMS).append(pa.field("terminal_id", INT)))
 ISSUERS: Final = Source("issuers", pa.schema([("issuer", TEXT)]))
 LIMITS: Final = Source("limits", pa.schema([("service", INT), ("most_fen", INT)]))
 REASONS: Final = Source("reasons", pa.schema([("reason_no", INT), ("reason", TEXT)]))
@@ -59,6 +76,7 @@ STATE: Final = Source(
     "state",
     pa.schema(
         [
+            ("card", INT),
             ("pan", TEXT),
             ("kind", INT),
             ("lo", INT),
@@ -72,7 +90,14 @@ STATE: Final = Source(
 OPEN_LOADS: Final = Source(
     "open_loads",
     pa.schema(
-        [("pan", TEXT), ("counter", INT), ("before_fen", INT), ("amount_fen", INT), ("loaded_at", MOMENT)]
+        [
+            ("card", INT),
+            ("pan", TEXT),
+            ("counter", INT),
+            ("before_fen", INT),
+            ("amount_fen", INT),
+            ("loaded_at", MOMENT),
+        ]
     ),
 )  # loads a coming purchase may still have to be explained by
 RATES: Final = Source(
@@ -124,3 +149,8 @@ WEIGHTS: Final = Source(
         ]
     ),
 )
+OWED_PARTS: Final = Source(
+    "owed_parts", pa.schema([("participant", TEXT), ("receivable_fen", INT), ("payable_fen", INT)])
+)  # positions of the parts a run was cut into
+REVENUE_PARTS: Final = Source("revenue_parts", arrow_schema(tables.REVENUE))
+SEQUENCE_PARTS: Final = Source("sequence_parts", LAST_SEQUENCES.arrow)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks a record must pass by itself: delivered once, known parties, TAC, amounts, date, hotlists.
 
+A step over all taps only streams: whatever must be sorted or grouped (which records of a name are repeats) is
+worked out over the few it may concern, and joined back as a small table.
+
 Reasons are those of `core.refusal.Reason` and follow its order: the first that applies is told. What
 depends on a card's other records (counters, balances) is in `chain`.
 """
@@ -27,9 +30,9 @@ FINAL: Final = tuple(
 )
 
 
-def _late(taps: Expression, last: Expression) -> Expression:
+def _late(suspects: Expression, last: Expression) -> Expression:
     """Records that may have been delivered in an earlier run: not newer than the newest known."""
-    found = taps.filter(taps.decoded).inner_join(last, "terminal_id")
+    found = suspects.filter(suspects.decoded).inner_join(last, "terminal_id")
     return found.filter(found.sequence <= found.last_sequence).select(*TAP_KEY).distinct()
 
 
@@ -39,14 +42,13 @@ def _known(late: Expression, history: Expression, pool: Expression) -> Expressio
     return earlier.semi_join(late, TAP_KEY).select(*TAP_KEY, known=earlier.fingerprint)
 
 
-def _delivered(taps: Expression, known: Expression, batches: Expression) -> Expression:
-    """Each record's `repeat` (OK, DUPLICATE or CONTENT_CONFLICT); one record of a name is `original`.
+def _delivered(suspects: Expression, known: Expression, batches: Expression) -> Expression:
+    """The suspects that repeat another record: DUPLICATE or CONTENT_CONFLICT; one of a name is the original.
 
     Among records of one name in this run the one whose TAC verifies is taken, then the order of content
     and digest decides, never the order of arrival.
     """
-    found = taps.select(*ROW_KEY, *TAP_KEY, "decoded", "tac_ok", "fingerprint")
-    found = found.left_join(known, TAP_KEY).select(found, known.known).inner_join(batches, "batch_no")
+    found = suspects.left_join(known, TAP_KEY).select(suspects, known.known).inner_join(batches, "batch_no")
     name = ibis.window(
         group_by=[found.terminal_id, found.sequence, found.decoded],
         order_by=[found.tac_ok.desc(), found.fingerprint, found.batch, found.position],
@@ -60,9 +62,8 @@ def _delivered(taps: Expression, known: Expression, batches: Expression) -> Expr
         (found.fingerprint == found["first"], Reason.DUPLICATE.number),
         else_=Reason.CONTENT_CONFLICT.number,
     )
-    found = found.mutate(repeat=repeat)
-    original = found.decoded & (found.repeat == Reason.OK.number)
-    return found.select(*ROW_KEY, "batch", "repeat", original=original)
+    found = found.select(*ROW_KEY, repeat=repeat.cast("int64"))
+    return found.filter(found.repeat != Reason.OK.number)
 
 
 def _hot(taps: Expression, hotlist: Expression) -> Expression:
@@ -71,10 +72,10 @@ def _hot(taps: Expression, hotlist: Expression) -> Expression:
     Where the terminal had not got the list yet, the holder's loss is the issuer's: the tap stands. Loads
     stand as well: the retailer took the money.
     """
-    listed = hotlist.select("pan", "version", "listed_at", "delisted_at")
+    listed = hotlist.select("card", "version", "listed_at", "delisted_at")
     purchases = taps.filter(taps.kind == int(Kind.PURCHASE))
-    purchases = purchases.select(*ROW_KEY, "pan", "hotlist_version", "tapped_at")
-    found = purchases.inner_join(listed, "pan")
+    purchases = purchases.select(*ROW_KEY, "card", "hotlist_version", "tapped_at")
+    found = purchases.inner_join(listed, "card")
     found = found.filter(
         (found.version <= found.hotlist_version)
         & (found.tapped_at >= found.listed_at)
@@ -85,7 +86,7 @@ def _hot(taps: Expression, hotlist: Expression) -> Expression:
 
 def _distrusted(taps: Expression, sams: Expression) -> Expression:
     """Records of terminals whose security module was stolen before: made by whoever has it now."""
-    found = taps.select(*ROW_KEY, "terminal", "tapped_at").inner_join(sams, "terminal")
+    found = taps.select(*ROW_KEY, "terminal_id", "tapped_at").inner_join(sams, "terminal_id")
     found = found.filter(found.tapped_at >= found.distrusted_at)
     return found.select(*ROW_KEY).distinct().mutate(distrusted=ibis.literal(True))
 
@@ -101,24 +102,25 @@ def _joined(
     hot: Expression,
     distrusted: Expression,
 ) -> Expression:
-    """Each record beside what is known of its terminal, issuer, card, limits and listing."""
-    owners = terminals.select("terminal", owner=terminals.acquirer)
+    """Each record beside what is known of its delivery, terminal, issuer, card, limits and listing."""
+    owners = terminals.select("terminal_id", owner=terminals.acquirer)
     issuers = issuers.mutate(issuer_known=ibis.literal(True))
-    issued = cards.select("pan", card_issuer=cards.issuer)
-    found = taps.inner_join(delivered, ROW_KEY).select(taps, "repeat", "original")
-    found = found.left_join(owners, "terminal").select(found, "owner")
+    issued = cards.select("card", card_issuer=cards.issuer)
+    found = taps.left_join(delivered, ROW_KEY).select(taps, "repeat")
+    found = found.left_join(owners, "terminal_id").select(found, "owner")
     found = found.left_join(issuers, "issuer").select(found, "issuer_known")
-    found = found.left_join(issued, "pan").select(found, "card_issuer")
+    found = found.left_join(issued, "card").select(found, "card_issuer")
     found = found.left_join(limits, "service").select(found, "most_fen")
     found = found.left_join(hot, ROW_KEY).select(found, "hot")
     found = found.left_join(distrusted, ROW_KEY).select(found, "distrusted")
+    found = found.mutate(repeat=found.repeat.fill_null(Reason.OK.number))
     return found.cross_join(settings)
 
 
 def _examined(
     taps: Expression, delivered: Expression, settings: Expression, *about: Expression
 ) -> Expression:
-    """Each new record's number of the first reason against it, 0 if none, and whether it is evidence."""
+    """Each new record with the number of the first reason against it, 0 if none, and `evidence`."""
     t = _joined(taps, delivered, settings, *about)
     purchase = t.kind == int(Kind.PURCHASE)
     test = ((t.flags.cast("int64") & int(Flag.TEST)) != 0) | (t.card_class == CardClass.TEST)
@@ -143,24 +145,29 @@ def _examined(
         (t.hot.notnull(), Reason.HOTLISTED.number),
         else_=Reason.OK.number,
     )
-    t = t.mutate(reason_no=reason.cast("int64"))
+    original = t.decoded & (t.repeat == Reason.OK.number)
+    t = t.mutate(reason_no=reason.cast("int64"), original=original)
     genuine = t.original & card_known & t.tac_ok & (t.business_date <= t.settle_on)
-    return t.select(*ROW_KEY, "original", "reason_no", evidence=genuine & t.reason_no.isin(FINAL))
+    return t.mutate(
+        batch=ibis.null("string"), evidence=genuine & t.reason_no.isin(FINAL), pooled=ibis.literal(False)
+    )
 
 
 def _standing(
-    taps: Expression, delivered: Expression, examined: Expression, pool: Expression, settings: Expression
+    taps: Expression, delivered: Expression, settings: Expression, *about: Expression
 ) -> Expression:
     """All taps of the run: the new ones, and those earlier runs suspended, looked at again.
 
-    A suspended tap has passed all but its date and what its card's other records say.
+    A suspended tap has passed all but its date and what its card's other records say. `batch` is the digest
+    of a suspended tap's batch; that of a new one is known by `batch_no`.
     """
-    columns = (*pool.columns, "original", "reason_no", "evidence", "pooled")
-    new = taps.inner_join(delivered.select(*ROW_KEY, "batch"), ROW_KEY).select(taps, "batch")
-    new = new.inner_join(examined, ROW_KEY).mutate(pooled=ibis.literal(False)).select(*columns)
+    *others, pool = about
+    columns = ("batch_no", *pool.columns, "original", "reason_no", "evidence", "pooled")
+    new = _examined(taps, delivered, settings, *others).select(*columns)
     old = pool.cross_join(settings.select("settle_on"))
     early = old.business_date > old.settle_on
     old = old.mutate(
+        batch_no=ibis.null("int64"),
         original=ibis.literal(True),
         reason_no=early.ifelse(Reason.FROM_THE_FUTURE.number, Reason.OK.number).cast("int64"),
         evidence=~early,
@@ -169,14 +176,13 @@ def _standing(
     return new.union(old.select(*columns))
 
 
-LATE: Final = Step("late", _late, s.TAPS, s.LAST_SEQUENCES)
+LATE: Final = Step("late", _late, s.SUSPECTS, s.LAST_SEQUENCES)
 KNOWN: Final = Step("known", _known, LATE, s.HISTORY, s.POOL)
-DELIVERED: Final = Step("delivered", _delivered, s.TAPS, KNOWN, s.BATCHES)
+DELIVERED: Final = Step("delivered", _delivered, s.SUSPECTS, KNOWN, s.BATCHES)
 HOT: Final = Step("hot", _hot, s.TAPS, s.HOTLIST)
 DISTRUSTED: Final = Step("distrusted", _distrusted, s.TAPS, s.SAMS)
-EXAMINED: Final = Step(
-    "examined", _examined, s.TAPS, DELIVERED, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT,
-    DISTRUSTED,
+STANDING: Final = Step(
+    "standing", _standing, s.TAPS, s.REPEATS, s.SETTINGS, s.TERMINALS, s.ISSUERS, s.CARDS, s.LIMITS, HOT,
+    DISTRUSTED, s.POOL,
 )  # fmt: skip
-STANDING: Final = Step("standing", _standing, s.TAPS, DELIVERED, EXAMINED, s.POOL, s.SETTINGS)
-STEPS: Final = (HOT, DISTRUSTED, EXAMINED, STANDING)
+STEPS: Final = (HOT, DISTRUSTED, STANDING)

@@ -23,6 +23,7 @@ from citycard.cli import (
     fares,
     keys,
     lab,
+    lake,
     partners,
     perso,
     reader,
@@ -46,7 +47,7 @@ app.add_typer(fares.app, name="fares")
 app.add_typer(conform.app, name="conform")
 app.add_typer(partners.app, name="partners")
 app.add_typer(lab.app, name="lab")
-for module in (city, bench):
+for module in (city, bench, lake):
     module.register(app)
 
 

@@ -89,13 +89,29 @@ def collect(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
     _tell(found, as_json)
 
 
-def clear(date: BusinessDate, home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
+def clear(
+    date: BusinessDate,
+    home: Home = options.HOME_DEFAULT,
+    engine: Annotated[str, typer.Option(help="duckdb, or spark with --master.")] = "duckdb",
+    master: Annotated[str | None, typer.Option(help="Spark master, such as spark://127.0.0.1:17077.")] = None,
+    verdicts: Annotated[str, typer.Option(help="What the office is told: all taps, or exceptions.")] = "all",
+    store: Annotated[
+        str | None, typer.Option(envvar="CITYCARD_LAKE_STORE", help="Where the lake is copied to.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Clear a business date: verify, apportion, net, and post to the ledger. Repeating changes nothing."""
     from citycard.cli import operate
 
     day = options.parse_date(date)
+    if engine not in ("duckdb", "spark") or (engine == "spark") != (master is not None):
+        raise typer.BadParameter("--engine is duckdb, or spark with the --master of a cluster")
+    if verdicts not in ("all", "exceptions"):
+        raise typer.BadParameter("--verdicts is all or exceptions")
     with options.progress_bar() as progress:
-        found = operate.clear(home, day, options.secret, progress)
+        found = operate.clear(
+            home, day, options.secret, progress, verdicts=verdicts, master=master, store=store
+        )
     _tell(found, as_json)
 
 

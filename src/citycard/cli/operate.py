@@ -62,9 +62,18 @@ def collect(home: Path) -> dict[str, Any]:
     return waiting(home)
 
 
-def clear(home: Path, day: date, ask: Ask, progress: Progress) -> dict[str, Any]:
+def clear(
+    home: Path,
+    day: date,
+    ask: Ask,
+    progress: Progress,
+    *,
+    verdicts: str = "all",
+    master: str | None = None,
+    store: str | None = None,
+) -> dict[str, Any]:
     """Export the reference tables, run clearing, post its answer."""
-    from citycard.clearing import run
+    from citycard.clearing import Rules, run
 
     ready(home)
     vault = _vault(home, ask)
@@ -78,6 +87,9 @@ def clear(home: Path, day: date, ask: Ask, progress: Progress) -> dict[str, Any]
         vault.tac_checker(),
         calendar(),
         lambda step, part: progress("clearing", round(part * 100), 100),
+        rules=Rules(verdicts_to_office=verdicts),
+        master=master,
+        store=store,
     )
     posting = settlement.post_run(day)
     return report.to_plain() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}

@@ -194,5 +194,16 @@ REVENUE: Final = _table(
     "participant:text", "service:int", "counterparty:text # issuer of the cards, or acquirer for an issuer",
     "cause:text", "taps:int", "amount_fen:int",
 )  # fmt: skip
+# Where taps are too many for the office's database, these stand in for its accepted verdicts.
+TOTALS: Final = _table(
+    "totals", "verdict reason issuer acquirer service kind",
+    "verdict:text", "reason:text", "issuer:text # empty unless accepted", "acquirer:text # likewise",
+    "service:int # 0 unless accepted", "kind:int", "taps:int", "amount_fen:int",
+)  # fmt: skip
+LOADS: Final = _table(
+    "loads", "tap",
+    "tap:text", "pan:text", "counter:int", "issuer:text", "tapped_at:moment", "amount_fen:int",
+)  # fmt: skip
 TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS, TARIFFS, SAMS)
 FROM_CLEARING: Final = (VERDICTS, POSITIONS, MOVEMENTS, REVENUE)
+FROM_CLEARING_IN_BRIEF: Final = (VERDICTS, POSITIONS, REVENUE, TOTALS, LOADS)  # verdicts: exceptions only

@@ -62,7 +62,7 @@ def replay(
         tell("work", 2, STEPS)
         rating.rate(db, rating.Rater(scheme, form), tell)
         tell("work", 3, STEPS)
-        clearing = settling.settle(db, scheme)
+        clearing = settling.settle(db, scheme, staging.folder_of(folder))
         tell("work", 4, STEPS)
         report = _report(db, file, folder, form, clearing)
         tell("work", STEPS, STEPS)

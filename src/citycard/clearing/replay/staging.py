@@ -37,10 +37,15 @@ Connection = duckdb.DuckDBPyConnection
 Progress = Callable[[str, int, int], None]
 
 
+def folder_of(work_dir: Path) -> Path:
+    """Where this process stages rows."""
+    return work_dir / f"replay-{os.getpid()}"
+
+
 @contextlib.contextmanager
 def staging(work_dir: Path) -> Iterator[Connection]:
     """A database in a folder of its own under `work_dir`, removed at the end, whatever happens."""
-    folder = work_dir / f"replay-{os.getpid()}"
+    folder = folder_of(work_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(folder / "staging.duckdb")) as db:

@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     benchmark.name: benchmark
     for benchmark in (
         Benchmark("card", "a metro exit through pcscd and vpcd beside its bare echo; keys; time in the air"),
+        Benchmark("clearing", "a large day from raw batches to posted positions", ("taps", "seed", "keep")),
         Benchmark(
             "ledger",
             "transfers posted to the ledger, beside pgbench on the same server",

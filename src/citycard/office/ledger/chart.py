@@ -16,6 +16,7 @@ from citycard.core.ledger import NO_LIMIT, Account, AccountFlag
 BANK: Final = "bank:settlement"
 KINDS: Final[dict[str, AccountFlag]] = {
     "card": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to the holder
+    "purses": NO_LIMIT,  # owed to all holders of an issuer together, where cards have no account each
     "deposit": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to holders for their cards
     "due": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to a holder, not on the chip yet
     "float": NO_LIMIT,  # funds the issuer holds against its cards
@@ -31,6 +32,11 @@ KINDS: Final[dict[str, AccountFlag]] = {
 def card(pan: str) -> str:
     """The account owed to the holder of a card."""
     return f"card:{pan}"
+
+
+def purses_of(issuer: str) -> str:
+    """The account owed to all holders of an issuer's cards, where cards have none of their own."""
+    return f"purses:{issuer}"
 
 
 def float_of(issuer: str) -> str:

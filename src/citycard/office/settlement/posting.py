@@ -5,6 +5,8 @@
     purchases  card:{pan} -> float:{issuer}, one transfer per card; what the account cannot carry is taken
                from suspense:{issuer} and alarmed: the TAC proves the purchase, and its load may only be late;
                what the account holds at a later date goes back to suspense
+    in brief   where clearing tells totals: all cards of an issuer are one account, purses:{issuer}, and its
+               loads and purchases are one transfer each; a load the office was asked for is proven as ever
     positions  position:{p} <-> clearing:{date}, one chain, so that clearing:{date} ends at zero
 
 Transfer ids are made of the date and what they are for. The run's row is written in the same transaction:
@@ -13,9 +15,10 @@ killed anywhere before the end nothing is there, and the next try does it all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -35,6 +38,7 @@ from citycard.office.settlement.models import Movement, PositionRow, RevenueRow,
 
 TAPS_AT_ONCE: Final = 5000  # rows held in memory while they are stored
 CARDS_PER_QUERY: Final = 500
+LOADS_KNOWN: Final = timedelta(days=31)  # loads asked for before that are not looked for among cleared ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,12 @@ def _post(answer: Answer) -> SettlementRun:
     )
     _store_rows(run, answer)
     _open_accounts(answer)
-    _post_loads(answer)
-    suspense.release(answer.settle_on)
-    run.suspense_fen = _post_purchases(answer)
+    if answer.brief:
+        _post_totals(answer)
+    else:
+        _post_loads(answer)
+        suspense.release(answer.settle_on)
+        run.suspense_fen = _post_purchases(answer)
     ledger.post_or_fail(position_transfers(answer.settle_on, answer.positions))
     run.save(update_fields=["suspense_fen"])
     return run
@@ -115,6 +122,8 @@ def _open_accounts(answer: Answer) -> None:
     wanted |= {chart.position(row["participant"]) for row in answer.positions}
     for row in answer.movements:
         wanted |= {chart.card(row["pan"]), chart.float_of(row["issuer"]), chart.suspense(row["issuer"])}
+    for issuer, *_ in answer.flows if answer.brief else ():
+        wanted |= {chart.purses_of(issuer), chart.float_of(issuer)}
     ledger.open_accounts(sorted(wanted))
 
 
@@ -143,6 +152,39 @@ def _post_loads(answer: Answer) -> None:
         )
     loads.prove(proven, "", "record")
     ledger.post_or_fail(strange)
+
+
+def _post_totals(answer: Answer) -> None:
+    """One transfer per issuer and kind; loads the office knows are proven and credited to their own cards."""
+    since = answer.settle_on - LOADS_KNOWN
+    asked = {(one.card_id, one.counter, one.at): one
+             for one in Load.objects.select_for_update().filter(at__date__gte=since)}  # fmt: skip
+    proven: list[Load] = []
+    own_fen: Counter[str] = Counter()  # of each issuer: what stands on the accounts of single cards
+    for row in answer.cleared_loads() if asked else ():
+        load = asked.get((row["pan"], row["counter"], row["tapped_at"]))
+        if load is not None and load.amount_fen == row["amount_fen"]:
+            proven.append(load)
+            own_fen[row["issuer"]] += load.amount_fen
+    loads.prove(proven, "", "record")
+    ledger.post_or_fail(_total_transfers(answer, own_fen))
+
+
+def _total_transfers(answer: Answer, own_fen: Counter[str]) -> list[Transfer]:
+    total: Counter[tuple[str, int]] = Counter()
+    for (issuer, _, _, kind), fen in answer.flows.items():
+        total[issuer, kind] += fen
+    transfers = []
+    for (issuer, kind), fen in sorted(total.items()):
+        load = kind == Kind.LOAD
+        amount = fen - own_fen[issuer] if load else fen
+        cards, funds = chart.purses_of(issuer), chart.float_of(issuer)
+        debit, credit = (funds, cards) if load else (cards, funds)
+        name = f"settle:{answer.settle_on}:{'loads' if load else 'purchases'}:{issuer}"
+        if amount:
+            code = "load" if load else "purchase"
+            transfers.append(Transfer(name, debit, credit, amount, code, business_date=answer.settle_on))
+    return transfers
 
 
 def _loads_of(rows: list[Row]) -> Iterator[Load]:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lays a part's taps down in the lake without taking them through the engine once more.
+
+Nearly all taps are accepted, and of these the lake keeps what was decoded, beside a name, a batch and a
+verdict that are the same or plain to make. So the engine is asked for the others (`judge.KEPT_FEW`) and for
+the places of those refused; the rest is written from the decoded columns. It is what `judge.KEPT` says, row
+for row: the tests hold a run laid down this way against one that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from citycard.clearing import judge
+from citycard.clearing.decode import text_of
+from citycard.clearing.engine import FEW_VALUES, Engine
+from citycard.core.refusal import Reason
+
+Array = NDArray[Any]
+
+PARTITION: Final = ("verdict", "business_date", "part")
+GROUP_ROWS: Final = 250_000
+CODED: Final = pa.dictionary(pa.int32(), pa.string())
+CODED_COLUMNS: Final = ("batch", "verdict", "reason")
+
+Piece = tuple[tuple[str, ...], pa.Table]  # verdict, business date, issuer, and the rows
+
+
+def lay_down(engine: Engine, taps: pa.Table, batches: pa.Table, day: date, folder: Path) -> None:
+    """Write all taps of a part, new and waiting ones, as `Engine.write_apart` writes `judge.KEPT`."""
+    few = engine.fetch(judge.KEPT_FEW, ("tap",))
+    schema = _schema(few.schema)
+    writers: dict[tuple[str, ...], pq.ParquetWriter] = {}
+    try:
+        for key, rows in [*_apart(few), *_accepted(taps, engine.fetch(judge.REFUSED), batches, day)]:
+            if key not in writers:
+                path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writers[key] = pq.ParquetWriter(
+                    path, schema, compression="zstd", use_dictionary=list(FEW_VALUES), store_schema=False
+                )
+            writers[key].write_table(rows.select(schema.names).cast(schema), row_group_size=GROUP_ROWS)
+    finally:
+        for writer in writers.values():
+            writer.close()
+
+
+def _schema(kept: pa.Schema) -> pa.Schema:
+    """The columns of KEPT, those of few values by number; readers see plain text."""
+    kinds = {f.name: CODED if f.name in CODED_COLUMNS else f.type for f in kept if f.name != PARTITION[-1]}
+    return pa.schema(list(kinds.items()))
+
+
+def _apart(few: pa.Table) -> Iterator[Piece]:
+    """The rows of a small table by verdict, business date and issuer."""
+    for key in few.group_by(list(PARTITION)).aggregate([]).to_pylist():
+        tests = [pc.equal(few[name], value) for name, value in key.items()]
+        yield tuple(map(str, key.values())), few.filter(pc.and_(pc.and_(tests[0], tests[1]), tests[2]))
+
+
+def _accepted(taps: pa.Table, refused: pa.Table, batches: pa.Table, day: date) -> Iterator[Piece]:
+    """Accepted taps by business date and issuer, with the columns `judge.KEPT` has of them."""
+    good = np.isin(_places(taps), _places(refused), invert=True)
+    dates = taps["business_date"].to_numpy().astype("datetime64[D]")
+    issuers = taps["issuer"].combine_chunks().dictionary_encode()
+    codes = issuers.indices.to_numpy()
+    for one in np.unique(dates[good]):
+        for code in np.unique(codes[good & (dates == one)]).tolist():
+            rows = taps.filter(pa.array(good & (dates == one) & (codes == code)))
+            key = (judge.ACCEPTED, str(one), issuers.dictionary[code].as_py())
+            yield key, _named(rows, batches, day)
+
+
+def _places(table: pa.Table) -> Array:
+    """Where taps came from, as a number."""
+    numbers: Array = table["batch_no"].to_numpy() << 32 | table["position"].to_numpy()
+    return numbers
+
+
+def _named(taps: pa.Table, batches: pa.Table, day: date) -> pa.Table:
+    """Accepted taps with what the decoder did not know of them."""
+    count = len(taps)
+    numbers = taps["batch_no"].combine_chunks().cast(pa.int32())
+    made = {
+        "tap": _names(taps),
+        "batch": pa.DictionaryArray.from_arrays(numbers, batches["batch"].combine_chunks()),
+        "verdict": _same(judge.ACCEPTED, count),
+        "reason": _same(Reason.OK.code, count),
+        "settled_on": pa.array(np.full(count, np.datetime64(day, "D"))),
+    }
+    for name, column in made.items():
+        taps = taps.append_column(name, column)
+    return taps
+
+
+def _same(word: str, count: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, "i4")), pa.array([word]))
+
+
+def _names(taps: pa.Table) -> pa.Array:
+    """Terminal, dash and the sequence in ten digits, for all taps at once."""
+    width, digits = 12, judge.SEQUENCE_DIGITS
+    name = np.empty((len(taps), width + 1 + digits), "u1")
+    terminal = taps["terminal"].combine_chunks()
+    raw = np.frombuffer(terminal.buffers()[2] or b"", "u1", len(taps) * width, terminal.offset * width)
+    name[:, :width] = raw.reshape(len(taps), width)
+    name[:, width] = ord("-")
+    rest = taps["sequence"].to_numpy().astype("u4")
+    for place in range(width + digits, width, -1):
+        name[:, place] = rest % 10 + ord("0")
+        rest = rest // 10
+    return text_of(name)

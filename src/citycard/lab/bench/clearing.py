@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole clearing run of a large day, from raw batches to posted positions, beside a bare query of its rows.
+
+The day is made first (`metropolis`), in a process of its own so that its memory is not counted. The
+yardstick is DuckDB alone in the same process: scan the same taps once they lie in columns, drop repeats,
+join cards and terminals, add up by participants. It verifies nothing and remembers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+
+from citycard.clearing import Rules
+from citycard.clearing import run as clear
+from citycard.clearing.decode import WIRE
+from citycard.clearing.rules import EXCEPTIONS
+from citycard.core.record import HEADER_SIZE
+from citycard.keys.tac import TacColumns, TacVerifier
+from citycard.lab.bench import metropolis
+from citycard.lab.bench.metropolis import PROFILE
+from citycard.lab.bench.result import BenchResult
+
+TAPS: Final = 1_000_000
+SAMPLE_S: Final = 0.1
+WARM_RECORDS: Final = 131_072
+MADE: Final = "made"  # written when a day is complete, so that one cut short is not taken for it
+FLOOR: Final = """
+    SELECT t.acquirer, c.issuer, count(*) AS taps, sum(t.amount_fen) AS amount_fen
+    FROM (SELECT terminal_id, sequence, any_value(card) AS card, any_value(acquirer) AS acquirer,
+                 any_value(amount_fen) AS amount_fen
+          FROM read_parquet(?, hive_partitioning = false) GROUP BY terminal_id, sequence) t
+    JOIN cards c ON c.card = t.card JOIN places p ON p.terminal_id = t.terminal_id GROUP BY ALL
+"""
+
+
+class TimedVerifier(TacVerifier):
+    """A verifier that knows how long it took, all threads together."""
+
+    seconds = 0.0
+    _lock = threading.Lock()
+
+    def verify(self, columns: TacColumns) -> Any:
+        """See `TacVerifier`."""
+        started = time.perf_counter()
+        found = super().verify(columns)
+        with self._lock:
+            self.seconds += time.perf_counter() - started
+        return found
+
+
+@dataclass(slots=True)
+class Memory:
+    """The most memory this process and its children held at once, looked at ten times a second."""
+
+    peak_bytes: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch while the block runs."""
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            watcher.join()
+
+    def _watch(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, resident(os.getpid()))
+            if self._stop.wait(SAMPLE_S):
+                return
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory a process and its children hold."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+
+
+def run(
+    taps: int = TAPS, seed: int = 1, keep: int = 0, profile: Sequence[float] | None = None
+) -> BenchResult:
+    """Clear a made-up day of so many taps; `keep` leaves the raw day for the next time.
+
+    `profile` weighs the 144 slots of ten minutes of the day.
+    """
+    home = Path(tempfile.gettempdir()) / f"citycard-bench-clearing-{taps}-{seed}"
+    try:
+        started = time.perf_counter()
+        _made(home, taps, seed, profile)
+        made_s = time.perf_counter() - started
+        return _measure(home, taps, seed, round(made_s, 1))
+    finally:
+        _leave(home, everything=not keep)
+
+
+def _made(home: Path, taps: int, seed: int, profile: Sequence[float] | None) -> None:
+    if (home / MADE).exists():
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    (home / PROFILE).write_text(json.dumps(profile))
+    command = [sys.executable, "-m", "citycard.lab.bench.metropolis", str(home), str(taps), str(seed)]
+    subprocess.run(command, check=True)
+    (home / MADE).touch()
+
+
+def _leave(home: Path, *, everything: bool) -> None:
+    if everything:
+        shutil.rmtree(home, ignore_errors=True)
+        return
+    for name in ("lake/runs", "lake/staging", "lake/manifests", "statements", "office"):
+        shutil.rmtree(home / name, ignore_errors=True)
+    shutil.rmtree(home / "exchange" / metropolis.DAY.isoformat() / "out", ignore_errors=True)
+
+
+def _measure(home: Path, taps: int, seed: int, made_s: float) -> BenchResult:
+    _leave(home, everything=False)
+    check = TimedVerifier(metropolis.vault(seed))
+    compile_s = _warm(home, check)
+    post = _office(home)
+    memory = Memory()
+    started = time.perf_counter()
+    with memory.watched():
+        report = clear(home, metropolis.DAY, check, rules=Rules(verdicts_to_office=EXCEPTIONS))
+        cleared = time.perf_counter()
+        posted_fen = post()
+        ended = time.perf_counter()
+    assert posted_fen == report.charged_fen, (posted_fen, report.charged_fen)
+    wall = ended - started
+    floor_s, rows = _floor(home)
+    seconds = {**report.seconds, "post": round(ended - cleared, 3)}
+    return BenchResult(
+        name="clearing",
+        what=f"{report.taps:,} delivered taps from raw batches to posted positions",
+        figure=round(report.taps / wall),
+        unit="taps/s",
+        yardstick=round(rows / floor_s),
+        yardstick_what="a bare DuckDB scan, de-duplication, two joins and a group over the same rows",
+        ratio=round(floor_s / wall * report.taps / rows, 3),
+        ratio_means="ours / yardstick in taps/s; 1 would be the bare query",
+        seconds=round(wall, 2),
+        details={
+            "peak_mb": memory.peak_bytes // 2**20,
+            "tac_s": round(check.seconds / max(1, os.cpu_count() or 1), 2),
+            "compile_s": compile_s,
+            "made_s": made_s,
+            "floor_s": round(floor_s, 2),
+            "batches": report.batches,
+            "reasons": dict(report.reasons),
+            "seconds": seconds,
+            "taps_per_s": {
+                name: round(report.taps / value) for name, value in seconds.items() if value > 0.001
+            },
+        },
+    )
+
+
+def _warm(home: Path, check: TimedVerifier) -> float:
+    """Seconds until the TAC kernel is there: compiling is once for a machine, not once for a day."""
+    path = next((home / "lake" / "raw").rglob("*.ccb"))
+    body = path.read_bytes()[HEADER_SIZE:]
+    wire = np.frombuffer(body, WIRE)
+    started = time.perf_counter()
+    check.verify(TacColumns.of_wire(np.resize(wire, WARM_RECORDS)))
+    check.seconds = 0.0
+    return round(time.perf_counter() - started, 2)
+
+
+def _office(home: Path) -> Any:
+    """An office with the day's participants; a function that posts the day and tells the fen charged."""
+    from citycard.lab import desk
+
+    vault = metropolis.vault(1)
+    for path in home.glob("office.sqlite3*"):
+        path.unlink()
+    desk.open_office(home, vault, metropolis.closing)
+    from citycard.office import ledger, settlement, setup
+
+    setup.migrate()
+    from citycard.office.participants.models import Participant
+
+    Participant.objects.bulk_create(
+        Participant(id=one, name_en=en, name_zh=zh, roles=what.split(), pan_prefix="")
+        for one, en, zh, what in metropolis.PARTICIPANTS
+    )
+    ledger.open_accounts([f"position:{one}" for one, *_ in metropolis.PARTICIPANTS])
+
+    def post() -> int:
+        charged = settlement.post_run(metropolis.DAY).charged_fen
+        desk.close_office()
+        return charged
+
+    return post
+
+
+def _floor(home: Path) -> tuple[float, int]:
+    """Seconds of the bare query, and the rows it looked at."""
+    paths = [str(path) for path in (home / "lake" / "runs").rglob("taps/**/*.parquet")]
+    db = duckdb.connect(":memory:")
+    db.execute("SET enable_progress_bar = false")
+    db.execute(
+        "CREATE TABLE cards AS SELECT column0 AS pan, column1 AS issuer, column0::BIGINT AS card "
+        "FROM read_csv(?, skip = 2, header = false, all_varchar = true)",
+        [str(home / "exchange" / metropolis.DAY.isoformat() / "in" / "cards.csv")],
+    )
+    db.execute("CREATE TABLE places AS SELECT DISTINCT terminal_id FROM read_parquet(?)", [paths])
+    counted = db.execute("SELECT count(*) FROM read_parquet(?)", [paths]).fetchone()
+    assert counted is not None
+    started = time.perf_counter()
+    db.execute(FLOOR, [paths]).fetchall()
+    return time.perf_counter() - started, int(counted[0])
