@@ -14,7 +14,9 @@ from markupsafe import escape
 from typer.testing import CliRunner
 
 from citycard.cli import app
-from citycard.conform.annotate import annotate
+from citycard.conform.annotate import command_name, explained, in_words
+from citycard.conform.catalogue import GROUPS
+from citycard.conform.model import Exchanged, Result, Verdict
 from citycard.conform.mutants import MUTANTS
 from citycard.conform.report import Report, card_report, html, junit, write
 from citycard.conform.run import chosen, run
@@ -60,7 +62,7 @@ def test_the_junit_file_counts_what_happened(report: Report) -> None:
     (failure,) = root.iter("failure")
     assert "expected 6Cxx" in failure.attrib["message"]
     story = next(case for case in cases if "TU-CMD-012" in case.attrib["name"]).findtext("system-out") or ""
-    assert "> 00 B0 95 00 64\n< 67 00" in story
+    assert "> 00 B0 95 00 64\n< 6700" in story
     assert "expected: 6Cxx, and xx bytes when asked again" in story
     assert sum(int(suite.attrib["failures"]) for suite in root) == 1
 
@@ -78,14 +80,23 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(report: Report, tmp_pa
     assert problem.value.code == "CONFORM_REPORT"
 
 
-def test_exchanges_in_words() -> None:
+def test_exchanges_in_words_of_both_languages() -> None:
     select = bytes.fromhex("00A4040008A000000632010105")
-    assert annotate(select, b"\x6a\x82") == "SELECT: 6A82 file not found"
-    assert annotate(bytes.fromhex("805003020B"), bytes(15) + b"\x90\x00").endswith(
-        "CAPP PURCHASE: 9000 ok, 15 bytes"
+    trace = (
+        Exchanged(select, b"\x6a\x82", 1.0),
+        Exchanged(bytes.fromhex("00200001") + b"\x03\x12\x34\x56", None, 1.0),
+        Exchanged(b"\x00", b"\x67\x00", 1.0),
     )
-    assert annotate(select, None) == "SELECT: the card left the field"
-    assert annotate(b"\x00", b"\x67\x00") == "no APDU: 6700 wrong length"
+    said = [in_words(one) for one in explained(trace)]
+    assert "6A82 there is no such file" in said[0].en
+    assert said[0].zh.startswith("选择文件")
+    assert "the card left" in said[1].en
+    assert "6700" in said[2].en
+    assert command_name(bytes.fromhex("80500302")).en == "INITIALIZE FOR CAPP PURCHASE (80500302)"
+    case = CASES["TU-STR-001"]
+    page = html(Report(case.title, NOW, (), GROUPS, (Result(case, Verdict.FAIL, case.title, trace=trace),)))
+    assert "A000000632010105" in page
+    assert "123456" not in page  # a PIN
 
 
 def test_cases_are_chosen_by_id_or_group() -> None:

@@ -17,9 +17,7 @@ from citycard.conform.terminal.plug import PlugIn
 from citycard.conform.terminal.run import chosen, play, run
 from citycard.conform.terminal.scenarios import SCENARIOS
 from citycard.core.problem import Problem
-from citycard.core.record import TapRecord, build_header
-from citycard.keys import Vault, batch_mac
-from tests.conform.world import laboratory
+from tests.conform.world import batch, laboratory
 
 BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
 
@@ -51,15 +49,6 @@ def test_each_mutant_terminal_is_caught(id_: str) -> None:
     (result,) = run((BY_ID[id_],), lambda: MUTANTS[id_](here), here)
     assert result.verdict is Verdict.FAIL
     assert result.why.zh
-
-
-def batch(vault: Vault, records: list[TapRecord], number: int = 1) -> bytes:
-    first = records[0]
-    raw = [record.encode() for record in records]
-    header = build_header(
-        raw, terminal=first.terminal, acquirer=first.acquirer, batch=number, closed_at=first.tapped_at
-    )
-    return header + batch_mac(vault, first.terminal, header) + b"".join(raw)
 
 
 def test_a_terminal_elsewhere_is_judged_by_its_batches(

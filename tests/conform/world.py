@@ -12,7 +12,8 @@ from citycard.conform.run import Orders
 from citycard.conform.specimens import Mint, laboratory_vault
 from citycard.conform.stands import EmulatedStand
 from citycard.conform.terminal.laboratory import Laboratory
-from citycard.keys import MemoryVault
+from citycard.core.record import TapRecord, build_header
+from citycard.keys import MemoryVault, Vault, batch_mac
 
 MOMENT = bytes.fromhex("20260901120000")
 EVERYTHING = Orders(MOMENT, allow_write=True, allow_lock=True)
@@ -47,3 +48,12 @@ def stand(**more: object) -> EmulatedStand:
 
 def laboratory() -> Laboratory:
     return Laboratory(vault(), Random(13).randbytes)
+
+
+def batch(vault: Vault, records: list[TapRecord], number: int = 1) -> bytes:
+    first = records[0]
+    raw = [record.encode() for record in records]
+    header = build_header(
+        raw, terminal=first.terminal, acquirer=first.acquirer, batch=number, closed_at=first.tapped_at
+    )
+    return header + batch_mac(vault, first.terminal, header) + b"".join(raw)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citycard.core.apdu import SW, ApduError, Command, Response, describe_sw
+from citycard.core.apdu import SW, ApduError, Command, Response
 from citycard.core.tlv import TlvError, find, parse, tlv
 
 BYTE = st.integers(0, 255)
@@ -74,20 +74,6 @@ def test_responses_go_there_and_back(response: Response) -> None:
 def test_a_response_has_a_status_word() -> None:
     with pytest.raises(ApduError, match="at least 2"):
         Response.decode(b"\x90")
-
-
-@pytest.mark.parametrize(
-    ("sw", "words"),
-    [
-        (0x9401, "9401 insufficient balance"),
-        (0x610F, "610F 15 more bytes wait"),
-        (0x6C08, "6C08 wrong Le, 8 is right"),
-        (0x63C2, "63C2 verification failed, 2 tries left"),
-        (0x1234, "1234 unknown status word"),
-    ],
-)
-def test_status_words_in_words(sw: int, words: str) -> None:
-    assert describe_sw(sw) == words
 
 
 # TLV

@@ -36,7 +36,6 @@ from citycard.core.dialogue import (
     internal_authenticate,
     lock_card,
     mohurd_order,
-    over_t0,
     packed,
     read_file,
     read_mohurd,
@@ -55,6 +54,7 @@ from citycard.core.dialogue.purchase import purchase
 from citycard.core.purse import Txn, pin_mac
 from citycard.core.refusal import Refusal
 from citycard.keys import MemoryCounter, Psam
+from citycard.terminal.transport import exchange
 from tests.core.card.counter import MOMENT, TERMINAL
 from tests.core.card.issuer import OVERDRAFT, UNLOAD, Issuer, issued, key_of
 from tests.keys.cast import known_key, known_vault
@@ -218,7 +218,8 @@ def test_blocking() -> None:
 def test_a_contact_card_over_t0_is_read_as_any_other() -> None:
     counter = issued(CONTACT)
     whole = Issuer(counter.card, counter.suite, counter.spec)
-    whole.card = type("Reader", (), {"process": staticmethod(over_t0(counter.card.process))})()  # type: ignore[assignment]
+    reader = staticmethod(lambda command: exchange(counter.card.process, command, t0=True))
+    whole.card = type("Reader", (), {"process": reader})()  # type: ignore[assignment]
     whole.enter()
     assert converse(verify_pin(PIN), {CARD: whole.card.process}) is None
     whole.fill(700, 1, Txn.ED_LOAD)

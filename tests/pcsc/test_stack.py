@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +23,10 @@ from citycard.terminal.pcsc import PcscLink
 from citycard.terminal.station import PersoData, personalise_card
 from citycard.terminal.vpcd import Nothing
 from tests.support import parts
-from tests.support.pcscd import PrivatePcscd, in_reader, started
+from tests.support.pcscd import APPEAR_S, PrivatePcscd, commanded, in_reader
 from tests.terminal import world
 
-APPEAR_S = 30.0  # pcscd looks every 0.4 s; a busy machine takes longer
 SELECT = "00 A4 04 00 08 A0 00 00 06 32 01 01 05 00"
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[PrivatePcscd]:
-    with started() as running:
-        yield running
-
-
-@pytest.fixture
-def link(daemon: PrivatePcscd) -> Iterator[PcscLink]:
-    with PcscLink(daemon.reader()) as found:
-        yield found
 
 
 def call(*command: str, **more: Any) -> str:
@@ -156,15 +140,10 @@ def test_the_command_puts_a_card_into_the_reader_and_keeps_it(
     for name, value in {"CITYCARD_HOME": str(tmp_path), "CITYCARD_PASSPHRASE": "for tests"}.items():
         monkeypatch.setenv(name, value)
     assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
-    words = ["card", "emulate", "--port", str(daemon.port), "--image", str(image)]
-    emulator = subprocess.Popen(
-        daemon.inside([sys.executable, "-c", "from citycard.cli import main; main()", *words]),
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    emulator = commanded(daemon, "card", "emulate", "--port", str(daemon.port), "--image", str(image))
     try:
         assert emulator.stderr is not None
-        assert b"in the reader" in emulator.stderr.readline()
+        assert "in the reader" in emulator.stderr.readline()
         who = ["--issuer", world.ISSUER.hex(), "--pan", world.PAN, "--factory-key", "--json"]
         assert json.loads(run("personalise", *who).stdout)["pan"] == world.PAN
         assert json.loads(run("load", "50", "--json").stdout)["balance_fen"] == 5000

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +18,10 @@ from citycard.lab.pcscd import PrivatePcscd, missing, private_pcscd
 from citycard.terminal import Link, vpcd
 from tests.support import parts
 
+APPEAR_S = 30.0  # pcscd looks every 0.4 s; a busy machine takes longer
 AWAY_S = 0.6  # pcscd looks every 0.4 s, and loses its way when it misses that a card was gone
 
-__all__ = ["PrivatePcscd", "in_reader", "started"]
+__all__ = ["APPEAR_S", "AWAY_S", "PrivatePcscd", "commanded", "in_reader", "started"]
 
 
 def need_pyscard() -> None:
@@ -64,3 +68,14 @@ def in_reader(daemon: PrivatePcscd, link: Link, slot: int = 0) -> Iterator[None]
             wires[-1].shutdown(socket.SHUT_RDWR)
         thread.join()
         time.sleep(AWAY_S)
+
+
+def commanded(daemon: PrivatePcscd, *words: str) -> subprocess.Popen[str]:
+    """A `citycard` command that runs beside the tests, where the virtual reader listens."""
+    return subprocess.Popen(
+        daemon.inside([sys.executable, "-c", "from citycard.cli import main; main()", *words]),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )

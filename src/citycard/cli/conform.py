@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FAILED_EXIT: Final = 1
 EMULATED: Final = "emulated"
+CARD_WAIT_S: Final = 5.0  # for a card to be put on the reader
 REPORT_DEFAULT: Final = Path("conformance")
 
 CONFORM_ALLOW = declare(
@@ -105,7 +107,7 @@ def list_cases(
         return
     for case in cases:
         needs = ",".join(sorted(case.needs)) or "-"
-        typer.echo(f"{case.id}  {needs:20}  {case.title.told(language())}  [{case.clause}]")
+        typer.echo(f"{case.id}  {needs:20}  {case.title.text(language())}  [{case.clause}]")
     typer.echo(f"{len(cases)} cases", err=True)
 
 
@@ -136,12 +138,14 @@ def run_card(
     if allow_lock and not allow_write:
         raise CONFORM_ALLOW()
     cases = _cases(profile, only)
-    stand = _stand(reader, keys, suite)
     now = datetime.now()
     orders = Orders(bcd_datetime(now), allow_write, allow_lock, key_index, samples)
-    with options.progress_bar() as advance:
-        results = run(cases, stand, orders, advance)
-    _tell(card_report(results, stand, orders, profile.value, now), report, language(), as_json)
+    with ExitStack() as stack:
+        stand = _stand(reader, keys, suite, stack)
+        with options.progress_bar() as advance:
+            results = run(cases, stand, orders, advance)
+        told = card_report(results, stand, orders, profile.value, now)
+    _tell(told, report, language(), as_json)
 
 
 @terminal_app.callback(invoke_without_command=True)
@@ -189,7 +193,7 @@ def play(
     only: OnlyScenario = None,
 ) -> None:
     """Play the cards, one after another, to a terminal under test that uses PC/SC. 向被测终端演示卡片。"""
-    from citycard.conform.readers import VirtualReader, need_virtual
+    from citycard.conform.readers import VirtualReader
     from citycard.conform.terminal import folder
     from citycard.conform.terminal.laboratory import Laboratory
     from citycard.conform.terminal.played import PlayedCard
@@ -208,7 +212,6 @@ def play(
         else:
             typer.prompt("  Enter takes it away / 按回车取卡", default="", show_default=False, err=True)
 
-    need_virtual()
     laboratory = Laboratory(folder.open_vault(lab, options.passphrase), os.urandom)
     terminal = PlugIn(lambda: VirtualReader(host, port), tell, until)
     for scenario in chosen(only or (), frozenset(places or ())):
@@ -248,7 +251,7 @@ def _cases(profile: ProfileName, only: list[str] | None) -> tuple[Case, ...]:
     return chosen(CATALOGUES[profile.value], only or ())
 
 
-def _stand(reader: str, keys: Path | None, suite: SuiteName) -> Stand:
+def _stand(reader: str, keys: Path | None, suite: SuiteName, stack: ExitStack) -> Stand:
     """The emulation with new keys of its own, or the card on a reader with keys from a vault."""
     from citycard.conform.readers import open_reader
     from citycard.conform.specimens import Mint, laboratory_vault
@@ -258,7 +261,9 @@ def _stand(reader: str, keys: Path | None, suite: SuiteName) -> Stand:
     if reader == EMULATED:
         algorithm = suite_named(suite).id
         return EmulatedStand(Mint(laboratory_vault(os.urandom, algorithm), os.urandom, algorithm))
-    return ReaderStand(open_reader(reader), reader, _vault(keys), time.perf_counter_ns)
+    vault = _vault(keys)
+    field = stack.enter_context(open_reader(reader, CARD_WAIT_S))
+    return ReaderStand(field, field.name, vault, time.perf_counter_ns)
 
 
 def _vault(file: Path | None) -> Vault | None:
@@ -305,5 +310,5 @@ def _line(result: Result, language: str) -> str:
     from citycard.conform.model import VERDICTS
 
     case = result.case
-    verdict = VERDICTS[result.verdict].told(language)
-    return f"{verdict}: {case.id} {case.title.told(language)}: {result.why.told(language)}"
+    verdict = VERDICTS[result.verdict].text(language)
+    return f"{verdict}: {case.id} {case.title.text(language)}: {result.why.text(language)}"

@@ -20,8 +20,8 @@ import typer
 from citycard.core.problem import declare
 
 if TYPE_CHECKING:
-    from citycard.core.card import Card
     from citycard.core.dialogue import Dialogue, Refused
+    from citycard.core.kinds import Emulated
     from citycard.core.trace import Presented, Traced, Tracer
     from citycard.terminal import Link
 
@@ -80,6 +80,7 @@ class Desk:
     tell: Callable[[Traced | Presented], None]
     tracer: Tracer
     steps: list[Traced | Presented] = field(default_factory=list)
+    atr: bytes = b""
 
     def ask(self, dialogue: Dialogue[Any]) -> Any:
         """Carry a dialogue out with the card; a refusal ends the command in words."""
@@ -149,7 +150,7 @@ def card_on_desk(
         tracer = Tracer()
         desk = Desk(TracedLink(raw, tracer, tell), place, raw, tell, tracer, steps)
         try:
-            desk.link.connect()
+            desk.atr = desk.link.connect()
             yield desk
         except CardGone as gone:
             raise CARD_TORN(reader=place, why=gone) from None
@@ -163,10 +164,11 @@ def _link(reader: str, image: Path | None, wait: float) -> Iterator[tuple[Link, 
     """A link and what to call the place of the card."""
     if image is not None:
         from citycard.terminal import EmulatedLink
+        from citycard.terminal.transport import WholeLink
 
         card = load_image(image)
         try:
-            yield EmulatedLink(card), str(image)
+            yield WholeLink(EmulatedLink(card)), str(image)
         finally:
             save_image(image, card)
         return
@@ -177,21 +179,21 @@ def _link(reader: str, image: Path | None, wait: float) -> Iterator[tuple[Link, 
         yield link, link.reader
 
 
-def load_image(path: Path) -> Card:
-    """The emulated card of an image file. IMAGE_UNREADABLE; CARD_IMAGE when it is no image."""
+def load_image(path: Path) -> Emulated:
+    """The emulated card, of any kind, of an image file. IMAGE_UNREADABLE; CARD_IMAGE, STORAGE_IMAGE."""
     from secrets import token_bytes
 
-    from citycard.core.card import Card
+    from citycard.core.kinds import open_card
 
     try:
-        card = Card.from_image(path.read_bytes(), token_bytes)
+        card = open_card(path.read_bytes(), token_bytes)
     except OSError as fault:
         raise IMAGE_UNREADABLE(path=path, why=fault.strerror) from None
     card.power_on()
     return card
 
 
-def save_image(path: Path, card: Card) -> None:
+def save_image(path: Path, card: Emulated) -> None:
     """Replace the image file by the card as it is now, for its owner's eyes. IMAGE_UNREADABLE."""
     from citycard.keys.durable import replace_file
 

@@ -32,6 +32,11 @@ AMOUNT_UNREADABLE = declare(
     "{amount!r} is no amount: write yuan, such as 50 or 12.50.",
     "“{amount}”不是金额，请以元为单位书写，例如 50 或 12.50。",
 )
+SECTOR_KEY = declare(
+    "SECTOR_KEY",
+    "A key given with --key is no sector key: write 12 hex digits, such as FFFFFFFFFFFF.",
+    "--key 给出的不是扇区密钥：应为 12 位十六进制数字，例如 FFFFFFFFFFFF。",
+)
 TAP_REFUSED = declare(
     "TAP_REFUSED",
     "{title} ({detail}). Nothing was taken or added.",
@@ -52,17 +57,12 @@ TAP_OPEN = declare(
     TORN_EXIT,
 )
 
-INFO_TITLES: Final = {
-    "pan": ("card number", "卡号"),
-    "issuer": ("issuer", "发卡机构"),
-    "card_class": ("class", "卡种"),
-    "enabled": ("enabled", "已启用"),
-    "valid_from": ("valid from", "启用日期"),
-    "valid_until": ("valid until", "有效期至"),
-    "city": ("city", "城市代码"),
-    "balance_fen": ("balance", "余额"),
-    "journey": ("open journey", "未完成行程"),
-}
+SECRET: Final = "••"
+SECTOR_KEY_SIZE: Final = 6
+SectorKeys = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="M1 cards: a sector key of 12 hex digits to try; repeat for more."),
+]
 Amount = Annotated[str, typer.Argument(help="Amount in yuan, such as 50 or 12.50. 金额（元）。")]
 TerminalId = Annotated[
     str, typer.Option("--terminal", help="Terminal of the office (12 hex digits); test cards need none.")
@@ -88,77 +88,55 @@ def readers(as_json: AsJson = False) -> None:
 def info(
     reader: Reader = "",
     image: Image = None,
+    key: SectorKeys = None,
     trace: Trace = False,
     record: Record = None,
     wait: Wait = desk.WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Show whose card it is, its class and validity, its balance and open journey. 查看卡片信息。"""
-    from citycard.core.dialogue import read_card
-    from citycard.services.card_state import read_state
+    """Show what card it is and what it tells: number, validity, balance; sectors, ticket, card data.
 
-    with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
-        view = card.ask(read_card())
-        state = read_state(view.metro, view.newest, view.balance_fen)
-        journey = state.journey
-        found = {
-            "pan": view.pan,
-            "issuer": view.issuer.hex(),
-            "card_class": view.card_class,
-            "enabled": bool(view.public["enabled"]),
-            "valid_from": view.public["valid_from"],
-            "valid_until": view.public["valid_until"],
-            "city": view.kind["city"],
-            "balance_fen": view.balance_fen,
-            "journey": journey and {"line": journey.line, "station": journey.station, "at": journey.at},
-        }
-        if as_json:
-            desk.answer(card, found, trace)
-            return
-        _show_info({**found, "journey": journey})
-
-
-def _show_info(found: dict[str, Any]) -> None:
-    """The facts of a card, in the reader's language."""
+    任意卡片：卡号、有效期、余额、未完成行程；扇区、车票、安全域等。
+    """
     from citycard.cli import language
-    from citycard.core.trace.words import CODES
+    from citycard.cli.card_facts import facts_of
+    from citycard.core.dialogue.survey import survey
 
-    tongue = language()
-    journey, class_words = found["journey"], CODES["card_class"].get(found["card_class"])
-    yes_no = CODES["enabled"][int(found["enabled"])]
-    shown = {
-        **found,
-        "card_class": class_words.text(tongue) if class_words else f"{found['card_class']:02X}",
-        "enabled": yes_no.text(tongue),
-        "balance_fen": f"{yuan(found['balance_fen'])} {'元' if tongue == 'zh' else 'yuan'}",
-        "journey": f"{journey.line} / {journey.station}, {journey.at}" if journey else "–",
-    }
-    for name, titles in INFO_TITLES.items():
-        typer.echo(f"{titles[tongue == 'zh']:{20 if tongue == 'en' else 0}}  {shown[name]}")
+    keys = sector_keys(key)
+    with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
+        facts = facts_of(card.ask(survey(card.atr, keys)), card.atr)
+        if as_json:
+            desk.answer(card, {fact.name: fact.value for fact in facts}, trace)
+            return
+        tongue = language()
+        for fact in facts:
+            title = fact.title.text(tongue)
+            typer.echo(f"{title:{0 if tongue == 'zh' else 24}}  {fact.shown.text(tongue)}")
 
 
 def read(
     reader: Reader = "",
     image: Image = None,
+    key: SectorKeys = None,
     trace: Trace = False,
     record: Record = None,
     wait: Wait = desk.WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of the purse and tell its fields in words. 读取全部文件并解释各字段。"""
+    """Read every file, or block, that opens to anybody, and tell its fields in words. 读取全部文件或块。"""
     from citycard.cli import language
-    from citycard.core.dialogue import identify
+    from citycard.core.dialogue.survey import read_all, survey
     from citycard.core.trace import Traced
 
-    tongue = language()
+    tongue, keys = language(), sector_keys(key)
     with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
-        card.ask(identify())
+        found = card.ask(survey(card.atr, keys))
         before = len(card.steps)
-        card.ask(_all_files())
+        card.ask(read_all(found))
         seen = [step for step in card.steps[before:] if isinstance(step, Traced) and step.ok]
         files: list[dict[str, Any]] = [
             {
-                "what": step.detail.text(tongue),
+                "what": step.detail.text(tongue) or step.title.text(tongue),
                 "fields": [
                     {
                         "name": span.name,
@@ -166,18 +144,21 @@ def read(
                         "meaning": span.meaning.text(tongue),
                     }
                     for span in step.answer
-                    if span.tone != "status"
+                    if span.tone not in ("status", "size")
                 ],
             }
             for step in seen
+            if len(step.answer) > 1
         ]
         if as_json:
             desk.answer(card, {"files": files}, trace)
             return
+        if not files:
+            typer.echo("citycard: nothing on this card opens to anybody / 本卡没有可公开读取的内容", err=True)
         for file in files:
             typer.secho(file["what"], bold=True)
             for one in file["fields"]:
-                typer.echo(f"  {one['title']:24} {one['meaning']}")
+                typer.echo(f"  {one['title']:24} {one['meaning'] or SECRET}")
 
 
 def log(
@@ -190,12 +171,11 @@ def log(
 ) -> None:
     """Show the purse's last transactions, newest first. 查看最近交易。"""
     from citycard.cli import language
-    from citycard.core.dialogue import identify, read_log
+    from citycard.core.dialogue.survey import read_logs
     from citycard.core.trace.files import transaction
 
     with card_on_desk(reader, image, trace=trace and not as_json, record=record, wait=wait) as card:
-        card.ask(identify())
-        rows = card.ask(read_log())
+        rows = card.ask(read_logs())
         if as_json:
             plain = [{**row, "terminal": row["terminal"].hex()} for row in rows]
             desk.answer(card, {"log": plain}, trace)
@@ -333,22 +313,17 @@ def fen_of(amount: str) -> int:
     return int(value)
 
 
-def _all_files() -> Any:
-    """Every file of the purse application, record by record."""
-    from citycard.core import tunion
-    from citycard.core.dialogue import CARD, ask
-    from citycard.core.dialogue.read import read_record
-
-    for sfi in (tunion.SFI_PUBLIC, tunion.SFI_HOLDER, tunion.SFI_KIND):
-        yield from ask(CARD, f"READ BINARY {sfi:02X}", bytes((0x00, 0xB0, 0x80 | sfi, 0x00, 0x00)))
-    for sfi, most in (
-        (tunion.SFI_LOG, tunion.LOG_RECORDS),
-        (tunion.SFI_INDUSTRY, len(tunion.INDUSTRY_TAGS)),
-        (tunion.SFI_TRANSIT, tunion.TRANSIT_RECORDS),
-    ):
-        for number in range(1, most + 1):
-            if not isinstance((yield from read_record(sfi, number)), bytes):
-                break
+def sector_keys(given: list[str] | None) -> list[bytes]:
+    """Sector keys as typed. SECTOR_KEY."""
+    keys = []
+    for text in given or ():
+        try:
+            keys.append(bytes.fromhex(text))
+        except ValueError:
+            keys.append(b"")
+        if len(keys[-1]) != SECTOR_KEY_SIZE:
+            raise SECTOR_KEY()
+    return keys
 
 
 def register(app: typer.Typer) -> None:

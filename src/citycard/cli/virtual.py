@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from citycard.cli.desk import load_image, save_image
+from citycard.core.kinds import kinds
 from citycard.core.problem import declare
 from citycard.terminal import vpcd
 
 if TYPE_CHECKING:
-    from citycard.core.card import Card
+    from citycard.core.kinds import Emulated
     from citycard.terminal import Link
 
 TEAR_PAUSE_S: Final = 1.5  # pcscd looks every 0.4 s whether a card is there; so it surely sees it gone
 
-PROFILE_UNKNOWN = declare(
-    "PROFILE_UNKNOWN",
-    "There is no card profile {name!r}; the profiles are {known}.",
-    "没有名为 {name!r} 的卡片模板，可选：{known}。",
-)
 VPCD_PORTS = declare(
     "VPCD_PORTS",
     "Ports {port} and {next} of 127.0.0.1 are not both free ({why}); choose another with --port.",
@@ -32,7 +28,9 @@ VPCD_PORTS = declare(
 
 
 def emulate(
-    profile: Annotated[str, typer.Option(help="Kind of card, such as t-union; for a new image.")] = "t-union",
+    profile: Annotated[
+        str, typer.Option(help=f"Kind of a new card: {', '.join(kinds())}, or gp:KIND.")
+    ] = "t-union",
     image: Annotated[
         Path | None,
         typer.Option(help="File that holds the card: used if there, else made; saved with every change."),
@@ -52,12 +50,14 @@ def emulate(
 ) -> None:
     """Put an emulated card into a virtual PC/SC reader until Ctrl-C. 模拟卡片接入虚拟读卡器。
 
-    A new card is blank, under the makers' sample transport key (16 times FF): `citycard card personalise
-    --factory-key` makes it an issuer's. The image file holds the card's keys: keep it as a secret.
+    A new card is blank: a CPU card under the makers' sample transport key (16 times FF), which `citycard card
+    personalise --factory-key` makes an issuer's; security domains under GlobalPlatform's published test key;
+    M1 sectors under FFFFFFFFFFFF. The image file holds the card's keys: keep it as a secret.
     """
     from citycard.terminal import EmulatedLink
 
     card = _card(profile, image)
+    uid = _uid_of(card)
     link = EmulatedLink(card, tear_at, heard=not unheard)
     kept = [b""]
 
@@ -69,24 +69,30 @@ def emulate(
     keep()
     try:
         if reversed_:
-            _answer_dialling(port, link, keep, card.uid)
+            _answer_dialling(port, link, keep, uid)
         else:
-            _dial(host, port, link, keep, card.uid)
+            _dial(host, port, link, keep, uid)
     finally:
         keep()
 
 
-def _card(profile: str, image: Path | None) -> Card:
+def _card(profile: str, image: Path | None) -> Emulated:
     from secrets import token_bytes
 
     from citycard.cli.personalise import FACTORY_KEY
-    from citycard.core.card import PROFILES, blank_card
+    from citycard.core.kinds import new_card
 
     if image is not None and image.exists():
         return load_image(image)
-    if profile not in PROFILES:
-        raise PROFILE_UNKNOWN(name=profile, known=", ".join(PROFILES))
-    return blank_card(PROFILES[profile], FACTORY_KEY, token_bytes)
+    return new_card(profile, FACTORY_KEY, token_bytes)
+
+
+def _uid_of(card: Emulated) -> bytes:
+    """What a contactless reader answers GET UID with for a CPU card; storage cards answer it themselves."""
+    from citycard.core.card import Card
+    from citycard.terminal.transport import only_t0
+
+    return card.uid if isinstance(card, Card) and not only_t0(card.power_on()) else b""
 
 
 def _dial(host: str, port: int, link: Link, keep: Callable[[], None], uid: bytes) -> None:

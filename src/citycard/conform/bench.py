@@ -100,7 +100,9 @@ class Bench:
         if not answer.ok:
             name = command_name(self.trace[-1].command)
             told = status(answer.sw)
-            raise Failed(f"{name} answered {told.en}, 9000 was needed", f"{name} 应答 {told.zh}，应为 9000")
+            raise Failed(
+                f"{name.en} answered {told.en}, 9000 was needed", f"{name.zh} 应答 {told.zh}，应为 9000"
+            )
         return answer.data
 
     def filled(self, template: str) -> bytes:

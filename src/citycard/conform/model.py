@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from citycard.core.trace import Words
+
 if TYPE_CHECKING:
     from citycard.conform.bench import Bench
 
 
-class Text(NamedTuple):
-    """A sentence for people, in English and Chinese."""
-
-    en: str
-    zh: str
-
-    def told(self, language: str) -> str:
-        """The sentence in a language; anything but `zh` reads English."""
-        return self.zh if language.startswith("zh") else self.en
+Text = Words  # a sentence for people, in English and Chinese
 
 
 class Verdict(StrEnum):

@@ -12,22 +12,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from citycard import __version__
-from citycard.conform.annotate import annotate
+from citycard.conform.annotate import explained, in_words
 from citycard.conform.bench import identity
 from citycard.conform.catalogue import GROUPS
-from citycard.conform.model import VERDICTS, Case, Exchanged, Result, Text, Verdict
+from citycard.conform.model import VERDICTS, Case, Result, Text, Verdict
 from citycard.conform.run import Orders
 from citycard.conform.stands import Stand
 from citycard.conform.terminal.scenarios import GROUPS as TERMINAL_GROUPS
 from citycard.core.problem import declare
+from citycard.core.trace import Span, Traced, export
 
 HTML, JUNIT, TRACE = "report.html", "junit.xml", "trace.txt"
 HEAD_MAX, TAIL_MAX = 30, 10  # exchanges of a trace that the page shows
+GONE: Final = "gone"
+T = TypeVar("T")
 XML_OK: Final = frozenset((0x9, 0xA, 0xD))
 
 CONFORM_REPORT = declare(
@@ -89,24 +92,34 @@ def _grouped(report: Report) -> Iterator[tuple[str, Text, list[Result], dict[Ver
 
 def _shown(result: Result) -> list[dict[str, Any]]:
     """The rows of a trace on the page; a row with `left` stands for exchanges that are left out."""
-    trace = result.trace
-    if len(trace) <= HEAD_MAX + TAIL_MAX:
-        return [_row(number, one) for number, one in enumerate(trace, 1)]
-    head = [_row(number, one) for number, one in enumerate(trace[:HEAD_MAX], 1)]
-    start = len(trace) - TAIL_MAX
-    tail = [_row(number, one) for number, one in enumerate(trace[start:], start + 1)]
-    return [*head, {"left": start - HEAD_MAX}, *tail]
+    steps = list(enumerate(zip(explained(result.trace), result.trace, strict=True), 1))
+    rows = [_row(number, traced, one.micros) for number, (traced, one) in _ends(steps)]
+    if left := len(steps) - len(rows):
+        rows.insert(HEAD_MAX, {"left": left})
+    return rows
 
 
-def _row(number: int, one: Exchanged) -> dict[str, Any]:
+def _ends(steps: list[T]) -> list[T]:
+    """What the page shows of a trace: all of a short one, else its beginning and end."""
+    return steps if len(steps) <= HEAD_MAX + TAIL_MAX else steps[:HEAD_MAX] + steps[-TAIL_MAX:]
+
+
+def _row(number: int, traced: Traced, micros: float) -> dict[str, Any]:
     return {
         "left": 0,
         "number": number,
-        "words": annotate(one.command, one.answer),
-        "command": one.command.hex(" ").upper(),
-        "answer": "—" if one.answer is None else one.answer.hex(" ").upper(),
-        "ms": f"{one.micros / 1000:.2f}",
+        "words": in_words(traced),
+        "command": _fields(traced.spans, traced.command),
+        "answer": _fields(traced.answer, traced.response or b""),
+        "ms": f"{micros / 1000:.2f}",
     }
+
+
+def _fields(spans: Sequence[Span], raw: bytes) -> list[tuple[str, Span]]:
+    """Fields in order: hex digits, dots for what must not be read, what the field is and means."""
+    return [
+        ("··" * one.length if one.secret else raw[one.start : one.stop].hex().upper(), one) for one in spans
+    ]
 
 
 def junit(report: Report) -> str:
@@ -159,7 +172,8 @@ def _story(result: Result) -> Iterator[str]:
         if row["left"]:
             yield f"... {row['left']} exchanges more, see {TRACE}"
         else:
-            yield f"{row['number']} {row['words']}\n> {row['command']}\n< {row['answer']}"
+            command, answer = (" ".join(shown for shown, *_ in row[side]) for side in ("command", "answer"))
+            yield f"{row['number']} {row['words'].en}\n> {command}\n< {answer or GONE}"
 
 
 def _clean(text: str) -> str:
@@ -167,18 +181,17 @@ def _clean(text: str) -> str:
     return "".join(char for char in text if ord(char) >= 0x20 or ord(char) in XML_OK)
 
 
-def _lines(result: Result) -> Iterator[str]:
-    """A case as text: its exchanges in words and bytes."""
-    yield f"# {result.case.id} {result.case.title.en}: {result.verdict}: {result.why.en}"
-    for one in result.trace:
-        yield f"> {one.command.hex().upper()}"
-        yield "< gone" if one.answer is None else f"< {one.answer.hex().upper()}"
-        yield f"  {annotate(one.command, one.answer)}"
+def _dialogue(result: Result, language: str) -> str:
+    """A case as a text dialogue: its exchanges in words and bytes."""
+    title = f"{result.case.id} {result.case.title.text(language)}"
+    verdict = VERDICTS[result.verdict].text(language)
+    why = result.why.text(language)
+    return export(explained(result.trace), f"{title}: {verdict}: {why}", language)
 
 
 def write(report: Report, folder: Path, language: str = "en") -> list[Path]:
     """Write page, JUnit file and trace; the files made. CONFORM_REPORT when the folder cannot be written."""
-    trace = "\n".join(line for result in report.results for line in _lines(result)) + "\n"
+    trace = "\n".join(_dialogue(result, language) for result in report.results)
     files = {HTML: html(report, language), JUNIT: junit(report), TRACE: trace}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -258,4 +271,4 @@ def result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
 def summary(results: Sequence[Result], language: str) -> str:
     """One line: how many cases ended how."""
     counted = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
-    return ", ".join(f"{VERDICTS[verdict].told(language)} {count}" for verdict, count in counted.items())
+    return ", ".join(f"{VERDICTS[verdict].text(language)} {count}" for verdict, count in counted.items())

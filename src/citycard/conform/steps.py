@@ -32,11 +32,12 @@ def send(
 ) -> Step:
     """Send a command; expect a status word (one of several, or `ANY_REFUSAL`), a size, the data."""
     allowed = sw if isinstance(sw, tuple) else (sw,)
+    name = _name(command)
 
     def run(bench: Bench) -> None:
         answer = bench.send(command)
         told = status(answer.sw)
-        bench.note(f"{_short(command)}: {told.en}", f"{_short(command)}：{told.zh}")
+        bench.note(f"{name.en}: {told.en}", f"{name.zh}：{told.zh}")
         refused = ANY_REFUSAL in allowed and answer.sw != SW.OK and answer.sw >> 8 != 0x61
         if answer.sw not in allowed and not refused:
             raise Failed(
@@ -53,14 +54,14 @@ def send(
             bench.values[keep] = answer.data
 
     words = _words(allowed)
-    en = f"{_short(command)} answers {words}" + ("" if size is None else f", {size} bytes")
-    zh = f"{_short(command)} 应答 {words}" + ("" if size is None else f"，{size} 字节")
+    en = f"{name.en} answers {words}" + ("" if size is None else f", {size} bytes")
+    zh = f"{name.zh} 应答 {words}" + ("" if size is None else f"，{size} 字节")
     if data is not None:
         en, zh = f"{en}, the data it must hold", f"{zh}，数据符合预期"
     return Step(run, Text(en, zh))
 
 
-def _short(command: str) -> str:
+def _name(command: str) -> Text:
     head, _, _ = command.partition("{")
     return command_name(bytes.fromhex(head)[:4])
 

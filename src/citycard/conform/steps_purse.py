@@ -309,7 +309,7 @@ def _records(name: Text, before: tuple[bytes, ...], after: tuple[bytes, ...], ad
 def _expect(answer: Response, allowed: tuple[int, ...], bench: Bench) -> None:
     told = status(answer.sw)
     name = command_name(bench.trace[-1].command)
-    bench.note(f"{name}: {told.en}", f"{name}：{told.zh}")
+    bench.note(f"{name.en}: {told.en}", f"{name.zh}：{told.zh}")
     if answer.sw in allowed or (ANY_REFUSAL in allowed and not answer.ok):
         return
     words = " / ".join("≠ 9000" if one == ANY_REFUSAL else f"{one:04X}" for one in allowed)

@@ -146,17 +146,3 @@ class Response:
         if len(raw) < 2:
             raise ApduError(f"a response has at least 2 bytes, this has {len(raw)}")
         return cls(raw[:-2], int.from_bytes(raw[-2:], "big"))
-
-
-def describe_sw(sw: int) -> str:
-    """A status word in words, such as `9401 insufficient balance`."""
-    if sw >> 8 == 0x61:
-        return f"{sw:04X} {sw & 0xFF} more bytes wait"
-    if sw >> 8 == 0x6C:
-        return f"{sw:04X} wrong Le, {sw & 0xFF} is right"
-    if sw & 0xFFF0 == 0x63C0:
-        return f"{sw:04X} verification failed, {sw & 0xF} tries left"
-    try:
-        return f"{sw:04X} {SW(sw).name.replace('_', ' ').lower()}"
-    except ValueError:
-        return f"{sw:04X} unknown status word"

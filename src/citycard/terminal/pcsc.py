@@ -185,7 +185,12 @@ class PcscLink:
         return bytes(atr)
 
     def __call__(self, command: bytes) -> bytes:
-        return exchange(self._transmit, command, self._protocol == self._pcsc.api.SCARD_PROTOCOL_T0)
+        return exchange(self.transmit, command, self.t0)
+
+    @property
+    def t0(self) -> bool:
+        """Whether the card speaks T=0, so that commands are cut and answers fetched."""
+        return bool(self._protocol == self._pcsc.api.SCARD_PROTOCOL_T0)
 
     @property
     def _protocols(self) -> int:
@@ -199,7 +204,8 @@ class PcscLink:
         )
         return int(code)
 
-    def _transmit(self, command: bytes) -> bytes:
+    def transmit(self, command: bytes) -> bytes:
+        """One exchange as it is, nothing fetched and nothing repeated; `CardGone`."""
         if self._handle is None:
             raise CardGone("the card has left the field")
         code, answer = self._pcsc.api.SCardTransmit(self._handle, self._protocol, list(command))

@@ -22,6 +22,7 @@ from citycard.core.card import (
 )
 from citycard.core.crypto import SM4_SUITE, TRIPLE_DES
 from citycard.core.purse import Txn, pin_mac
+from citycard.terminal.transport import exchange
 from tests.core.card.counter import SELECT, Counter
 from tests.core.card.issuer import LOAD, PIN, PURCHASE, Issuer, issued, issuer, key_of
 
@@ -414,15 +415,8 @@ def test_a_door_reads_the_access_file_enciphered() -> None:
 
 
 def over_t0(card: Card, command: bytes) -> Response:
-    """What a T=0 reader makes of a command: GET RESPONSE while 61xx, once more with the right Le after 6Cxx."""
-    answer = Response.decode(card.process(command))
-    if answer.sw >> 8 == 0x6C:
-        answer = Response.decode(card.process(command[:4] + bytes((answer.sw & 0xFF,))))
-    data = answer.data
-    while answer.sw >> 8 == 0x61:
-        answer = Response.decode(card.process(bytes((0x00, 0xC0, 0, 0, answer.sw & 0xFF))))
-        data += answer.data
-    return Response(data, answer.sw)
+    """What a T=0 reader makes of a command."""
+    return Response.decode(exchange(card.process, command, t0=True))
 
 
 def test_a_contact_card_makes_answers_wait() -> None:

@@ -67,8 +67,9 @@ def play(
     """Present the cards of a scenario; what they truly committed, and what passed."""
     cards = laboratory.cards(scenario, terminals.wait)
     order: list[Exchanged] = []
-    for present in scenario.presents:
-        terminals.wait(present.after_s)
+    for number, present in enumerate(scenario.presents):
+        if number:  # the cards are new: the first waits for nothing
+            terminals.wait(present.after_s)
         card = cards[present.card]
         card.trace = order
         terminals.tap(present.place, card.present(present.faults))

@@ -65,7 +65,6 @@ from citycard.core.dialogue.unload import (
     open_unload,
     unload,
 )
-from citycard.core.dialogue.waiting import over_t0
 
 __all__ = [
     "CARD",
@@ -115,7 +114,6 @@ __all__ = [
     "open_load",
     "open_purchase",
     "open_unload",
-    "over_t0",
     "packed",
     "personalise",
     "prove",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from citycard.core.apdu import SW, describe_sw
+from citycard.core.apdu import SW
 from citycard.core.problem import Problem, declare
 from citycard.core.refusal import Refusal
 
@@ -85,7 +85,10 @@ class Refused:
     sw: int = SW.OK
 
     def __str__(self) -> str:
-        return f"{self.refusal.code}: {self.party}, {self.command}, {describe_sw(self.sw)}"
+        from citycard.core.trace.status import status_words  # the trace speaks of exchanges itself
+
+        words = status_words(self.sw).en
+        return f"{self.refusal.code}: {self.party}, {self.command}, {self.sw:04X} {words}"
 
 
 def converse(dialogue: Dialogue[T], parties: Mapping[str, Party]) -> T:

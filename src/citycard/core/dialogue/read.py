@@ -162,11 +162,11 @@ def read_card() -> Dialogue[CardView | Refused]:
     return CardView(view.public, view.kind, view.metro, view.newest, balance)
 
 
-def read_log() -> Dialogue[list[dict[str, Any]] | Refused]:
-    """The transaction log EF18, newest first; records that are empty or alien are left out."""
+def read_log(sfi: int = tunion.SFI_LOG) -> Dialogue[list[dict[str, Any]] | Refused]:
+    """A transaction log, newest first; records that are empty or alien are left out."""
     rows: list[dict[str, Any]] = []
     for number in range(1, tunion.LOG_RECORDS + 1):
-        raw = yield from read_record(tunion.SFI_LOG, number)
+        raw = yield from read_record(sfi, number)
         if isinstance(raw, Refused):
             return raw
         if raw is None:

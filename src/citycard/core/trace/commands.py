@@ -13,6 +13,8 @@ from typing import Final
 
 from citycard.core.apdu import Command
 from citycard.core.layout import Layout
+from citycard.core.storage import access
+from citycard.core.storage.classic import BLOCK, read_value, sector_of, trailer_of
 from citycard.core.trace import files, layouts
 from citycard.core.trace.context import DOMAIN, FIDS, Context, application_named
 from citycard.core.trace.cut import Cut
@@ -199,9 +201,40 @@ def _algorithm(command: Command, context: Context) -> Words:
     }.get(command.p1, NOTHING)
 
 
+OBJECTS: Final = {
+    0x0042: Words("issuer number", "发卡方标识号"),
+    0x0045: Words("card image number", "卡映像号"),
+    0x0066: Words("card data", "卡片识别数据"),
+    0x0067: Words("card capabilities", "卡片能力信息"),
+    0x00C1: Words("sequence counter", "序列计数器"),
+    0x00E0: Words("key information", "密钥信息模板"),
+    0x9F7F: Words("production life cycle (CPLC)", "卡生产周期数据（CPLC）"),
+}
+
+
+def _object(command: Command, context: Context) -> Words:
+    tag = command.p1 << 8 | command.p2
+    known = OBJECTS.get(tag, NOTHING)
+    return Words(f"{tag:04X} {known.en}".strip(), f"{tag:04X} {known.zh}".strip())
+
+
 def _block_number(command: Command, context: Context) -> Words:
     block = command.p1 << 8 | command.p2
     return Words(f"block {block}", f"第 {block} 块")
+
+
+def _block_data(cut: Cut, command: Command, context: Context) -> None:
+    """A block or pages of a storage card: a sector's trailer holds keys, a value block a number."""
+    if cut.left != BLOCK:
+        return
+    block, raw = command.p1 << 8 | command.p2, cut.raw[cut.at : cut.at + BLOCK]
+    written, value = command.ins == 0xD6, read_value(raw)
+    if block == trailer_of(sector_of(block)) and (written or access.decode(raw[6:9]) is not None):
+        cut.take("key_a", 6, secret=True)
+        cut.take("access_bits", 4)
+        cut.take("key_b", 6, secret=True)
+    elif value is not None:
+        cut.take("value", BLOCK, meaning=plain(str(value[0])))
 
 
 def _sector(command: Command, context: Context) -> Words:
@@ -292,7 +325,7 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
         0x01: _named("CHANGE PIN", "修改口令", tell=_key_id, request=_pin),
     },
     (0x80, 0xCD): _named("GET OR CHANGE ALGORITHM", "查询或切换算法", tell=_algorithm),
-    (0x80, 0xCA): _named("GET DATA", "取数据"),
+    (0x80, 0xCA): _named("GET DATA", "取数据", tell=_object),
     (0x80, 0xE0): _named("CREATE FILE", "建立文件", tell=_create, request=layouts.CREATE_FILE),
     (0x80, 0x0E): _named("ERASE DF", "擦除目录"),
     (0x80, 0xD4): _named("WRITE KEY", "增加或修改密钥", tell=_write_key_tell, request=_write_key),
@@ -305,8 +338,8 @@ COMMANDS: Final[dict[tuple[int, int], Known | ByP1]] = {
     (0xFF, 0xCA): _named("GET UID", "取卡片 UID"),
     (0xFF, 0x82): _named("LOAD KEY INTO READER", "装载读写器密钥", request=_clear_key),
     (0xFF, 0x86): _named("AUTHENTICATE SECTOR", "扇区认证", tell=_sector),
-    (0xFF, 0xB0): _named("READ BLOCK", "读块", tell=_block_number),
-    (0xFF, 0xD6): _named("WRITE BLOCK", "写块", tell=_block_number),
+    (0xFF, 0xB0): _named("READ BLOCK", "读块", tell=_block_number, answer=_block_data),
+    (0xFF, 0xD6): _named("WRITE BLOCK", "写块", tell=_block_number, request=_block_data),
     (0xFF, 0xD7): _named("VALUE BLOCK", "值块操作", tell=_block_number),
 }  # fmt: skip
 CLEAR_INS: Final = frozenset(
@@ -322,7 +355,7 @@ DOMAIN_COMMANDS: Final[dict[tuple[int, int], Known]] = {
     (0x80, 0xE4): _named("DELETE", "删除"),
     (0x80, 0xE2): _named("STORE DATA", "存储数据"),
     (0x80, 0xD8): _named("PUT KEY", "更新密钥", request=lambda cut, *_: cut.rest("cipher")),
-    (0x80, 0xCA): _named("GET DATA", "取数据", answer=lambda cut, *_: cut.tlv()),
+    (0x80, 0xCA): _named("GET DATA", "取数据", tell=_object, answer=lambda cut, *_: cut.tlv()),
 }
 UNKNOWN: Final = _named("unknown command", "未知命令")
 

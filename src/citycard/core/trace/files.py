@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from citycard.core import tunion
-from citycard.core.apdu import Command
+from citycard.core import mohurd, tunion
+from citycard.core.apdu import SHORT_MAX, Command
 from citycard.core.layout import Layout
 from citycard.core.trace import layouts
 from citycard.core.trace.context import DOMAIN, MF, MOHURD, SAM_APP, T_UNION, Context
@@ -24,13 +24,13 @@ TITLES: Final[dict[str, dict[int, Words]]] = {
         tunion.SFI_TRANSIT: Words("public-transport process", "公共交通过程信息"),
     },
     MOHURD: {
-        0x10: Words("use in other cities", "异地消费明细"),
-        0x15: Words("public application info", "公共应用基本数据"),
-        0x17: Words("composite records", "复合消费记录"),
-        0x18: Words("purchase log", "消费明细"),
-        0x1A: Words("load log", "充值明细"),
+        mohurd.SFI_AWAY: Words("use in other cities", "异地消费明细"),
+        mohurd.SFI_PUBLIC: Words("public application info", "公共应用基本数据"),
+        mohurd.SFI_COMPOSITE: Words("composite records", "复合消费记录"),
+        mohurd.SFI_LOG: Words("purchase log", "消费明细"),
+        mohurd.SFI_LOAD_LOG: Words("load log", "充值明细"),
     },
-    MF: {0x05: Words("card information", "卡片公共信息")},
+    MF: {mohurd.SFI_CARD: Words("card information", "卡片公共信息")},
     SAM_APP: {
         0x15: Words("public file of the module", "模块公共信息"),
         0x16: Words("terminal number", "终端机编号"),
@@ -85,6 +85,8 @@ def binary_data(cut: Cut, command: Command, context: Context) -> None:
     """The content of a binary file, or a stretch of it."""
     sfi, offset = place(command, context)
     layout = layout_of(sfi, context)
+    if layout is mohurd.PUBLIC and (command.le, cut.left) == (SHORT_MAX, tunion.PUBLIC.size):
+        layout = tunion.PUBLIC  # the whole file has 30 bytes: PBOC's, under the same AID
     if layout is not None:
         cut.layout(layout, offset)
 
@@ -124,13 +126,13 @@ def record_data(cut: Cut, command: Command, context: Context) -> None:
 
 
 def fci(cut: Cut, command: Command, context: Context) -> None:
-    """File control information; 9F0C is the public file of a T-Union card."""
-    purse = _of(context) == T_UNION
+    """File control information; 9F0C is the public file EF15, or its first 30 bytes."""
+    public = layout_of(tunion.SFI_PUBLIC, context)
 
     def value(inner: Cut, tag: int, size: int) -> bool:
-        if tag != 0x9F0C or not purse or size != tunion.PUBLIC.size:
+        if tag != 0x9F0C or public is None or size != tunion.PUBLIC.size:
             return False
-        inner.layout(tunion.PUBLIC)
+        inner.layout(public)
         return True
 
     if context.application != DOMAIN or cut.raw[cut.at : cut.at + 1] == b"\x6f":

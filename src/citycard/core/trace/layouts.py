@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from citycard.core import tunion
+from citycard.core import mohurd, tunion
 from citycard.core.layout import Field, Layout
 from citycard.core.trace import context
 
@@ -97,7 +97,13 @@ FILES: Final[dict[str, dict[int, Layout]]] = {
         tunion.SFI_INDUSTRY: tunion.METRO,
         tunion.SFI_TRANSIT: tunion.TRANSIT,
     },
-    context.MOHURD: {0x18: tunion.LOG, 0x1A: tunion.LOG},
+    context.MF: {mohurd.SFI_CARD: mohurd.CARD},
+    context.MOHURD: {
+        mohurd.SFI_PUBLIC: mohurd.PUBLIC,
+        mohurd.SFI_LOG: tunion.LOG,
+        mohurd.SFI_LOAD_LOG: tunion.LOG,
+        mohurd.SFI_AWAY: tunion.LOG,
+    },
     context.SAM_APP: {
         0x15: Layout(
             "PSAM public file",
