@@ -122,7 +122,7 @@ class Spool:
         """The records of a part, those of one card side by side."""
         records = self._all(number)
         pans = _bytes_of(records, RECORD.span("pan"))
-        return records[np.argsort(low_digits(pans), kind="stable")]
+        return np.take(records, np.argsort(low_digits(pans), kind="stable"))
 
     def forget(self, number: int) -> None:
         """A part is not needed any more."""

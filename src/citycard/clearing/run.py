@@ -58,6 +58,7 @@ DISK_FULL: Final = (
     "errno: 27",
 )
 SMALL_BYTES: Final = 32 * 2**20  # raw batches, and carried state, up to this stay in memory
+DECODE_RECORDS: Final = 65_536  # decoded at a time: what is made on the way stays in the cache
 PART_RECORDS: Final = 1_000_000  # taps of a part, about: a gigabyte of columns
 PART_STATE_BYTES: Final = 24 * 2**20  # carried state of a part: about a million cards
 CARDS, LOADS, TERMINALS = "cards", "open_loads", "terminals"
@@ -275,9 +276,12 @@ class _Run:
 
     def taps(self, number: int, check: TacChecker) -> pa.Table:
         """The decoded and verified taps of a part, which is then forgotten."""
-        table = self.columns(self.spool.part(number)).table(check)
+        records = self.spool.part(number)
         self.spool.forget(number)
-        return table
+        starts = range(0, max(1, len(records)), DECODE_RECORDS)
+        return pa.concat_tables(
+            [self.columns(records[start : start + DECODE_RECORDS]).table(check) for start in starts]
+        )
 
     def give_all(self, engine: Engine, check: TacChecker) -> None:
         """All taps as files, for an engine that cuts its work itself."""
