@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from citycard.core.calendar import Calendar
+from citycard.core.cycles import LAG_MAX
 from citycard.core.problem import Problem
 from citycard.services import load_config, service_named
 from citycard.services.concession import ClassName
@@ -25,6 +26,7 @@ from citycard.services.model import BasisPoints, Config, Fen, LineNumber, Statio
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+BankCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{8,14}$")]  # a BIC or a national code
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 ServiceName = Literal["bus", "metro", "retail"]
 Role = Literal["issuer", "acquirer", "retailer", "scheme", "subsidy"]
@@ -32,6 +34,42 @@ Role = Literal["issuer", "acquirer", "retailer", "scheme", "subsidy"]
 EITHER: Final = ("acquirer", "issuer")  # payers a contract may name without naming a participant
 LOAD_CODE: Final = 0  # the service code of top-ups in contracts
 LINE_MAX, STATION_MAX, UNIT_MAX = 9999, 99, 99  # digits a terminal id has for each
+
+
+class BankAccount(Config):
+    """Where a participant is paid and pays from; the scheme's own is the settlement account."""
+
+    holder: Annotated[str, StringConstraints(min_length=1, max_length=140)]
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{5,34}$")]
+    bank: BankCode
+    mandate: bool = False  # the scheme may order payments from this account
+
+
+class SettlementTerms(Config):
+    """When a participant is settled, from which amount, and how far it is trusted."""
+
+    period: Literal["daily", "weekly", "monthly"] = "daily"
+    lag_days: Annotated[int, Field(ge=0, le=LAG_MAX)] = 0  # working days later: T+n
+    weekday: Annotated[int, Field(ge=1, le=7)] = 1  # weekly: 1 Monday to 7 Sunday
+    month_day: Annotated[int, Field(ge=1, le=31)] = 31  # monthly; the last day where a month is shorter
+    minimum_fen: Fen = 0  # below it a position is carried to the next cycle
+    deposit_fen: Fen = 0  # guarantee deposit required
+    limit_fen: Fen | None = None  # of the open position, either way
+    hold_over_limit: bool = False  # payments over the limit wait for an officer
+
+
+class Workdays(Config):
+    """When banks work: rest days of the week, holidays, and rest days worked instead."""
+
+    rest_days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = ()
+    holidays: tuple[date, ...] = ()
+    worked: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _leaves_work(self) -> Workdays:
+        if len(set(self.rest_days)) == 7:
+            raise ValueError("rest_days leaves no day on which banks work")
+        return self
 
 
 class Participant(Config):
@@ -43,6 +81,8 @@ class Participant(Config):
     name_zh: Name
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     pan_prefix: Annotated[str, StringConstraints(pattern=r"^0[0-9]{5,12}$")] | None = None  # issuers
+    bank_account: BankAccount | None = None
+    settlement: SettlementTerms | None = None
 
 
 class Product(Config):
@@ -175,6 +215,7 @@ class Scheme(Config):
     city: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
     accounting: Accounting = Accounting()
     limits: Limits = Limits()
+    workdays: Workdays = Workdays()
     participants: Annotated[tuple[Participant, ...], Field(min_length=1)]
     products: tuple[Product, ...] = ()
     lines: tuple[Line, ...] = ()

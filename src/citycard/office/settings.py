@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "citycard.office.ledger",
     "citycard.office.intake",
     "citycard.office.settlement",
+    "citycard.office.bank",
     "citycard.office.console",
 ]
 MIDDLEWARE = [

@@ -16,6 +16,10 @@ BATCH_MAC: Final = "BATCH_MAC"  # a terminal's own token, but not its key
 LOAD_CONFLICT: Final = "LOAD_CONFLICT"  # a load given up that the card proves, or proven with other values
 LOAD_UNKNOWN: Final = "LOAD_UNKNOWN"  # a proven load that this office never gave a MAC for
 LEDGER_SUSPENSE: Final = "LEDGER_SUSPENSE"  # proven purchases beyond what the card's account holds
+POSITION_LIMIT: Final = "POSITION_LIMIT"  # more is open with a participant than its terms allow
+DEPOSIT_SHORT: Final = "DEPOSIT_SHORT"  # less guarantee deposit than the terms ask for
+PAYMENT_RETURNED: Final = "PAYMENT_RETURNED"  # the bank gave a payment back
+STATEMENT_OTHERWISE: Final = "STATEMENT_OTHERWISE"  # a bank statement came again with other content
 
 
 def raise_alarm(code: str, subject: str, event: str, **detail: Any) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from citycard.core.cycles import DAILY, LAG_MAX, MONTHLY, WEEKLY, Cycle
 
 ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
 
@@ -48,6 +51,52 @@ class Participant(Named):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SettlementTerms(models.Model):
+    """When a participant is settled, from which amount, and how far it is trusted."""
+
+    participant = models.OneToOneField(
+        Participant, models.PROTECT, primary_key=True, related_name="terms", verbose_name=_("participant")
+    )
+    period = models.CharField(
+        _("settled"), max_length=7, default=DAILY,
+        choices=[(DAILY, _("daily")), (WEEKLY, _("weekly")), (MONTHLY, _("monthly"))],
+    )  # fmt: skip
+    lag_days = models.PositiveSmallIntegerField(
+        _("working days later"), default=0, validators=[MaxValueValidator(LAG_MAX)], help_text=_("T+n")
+    )
+    weekday = models.PositiveSmallIntegerField(
+        _("weekday"), default=1, validators=[MinValueValidator(1), MaxValueValidator(7)],
+        help_text=_("of a weekly cycle, 1 Monday to 7 Sunday"),
+    )  # fmt: skip
+    month_day = models.PositiveSmallIntegerField(
+        _("day of the month"), default=31, validators=[MinValueValidator(1), MaxValueValidator(31)],
+        help_text=_("of a monthly cycle; the last day where a month is shorter"),
+    )  # fmt: skip
+    minimum_fen = models.PositiveBigIntegerField(
+        _("least payment (fen)"), default=0, help_text=_("below it a position is carried to the next cycle")
+    )
+    deposit_fen = models.PositiveBigIntegerField(_("guarantee deposit required (fen)"), default=0)
+    limit_fen = models.PositiveBigIntegerField(
+        _("limit of the open position (fen)"), null=True, blank=True, help_text=_("either way; empty: none")
+    )
+    hold_over_limit = models.BooleanField(
+        _("hold payments over the limit"), default=False, help_text=_("until an officer releases them")
+    )
+
+    class Meta:
+        verbose_name = _("settlement terms")
+        verbose_name_plural = _("settlement terms")
+        ordering = ["participant"]
+
+    def __str__(self) -> str:
+        return self.participant_id
+
+    @property
+    def cycle(self) -> Cycle:
+        """The terms' cycle."""
+        return Cycle(self.period, self.lag_days, self.weekday, self.month_day)
 
 
 class Line(Named):

@@ -7,6 +7,7 @@ and money stay. A tariff version that is in the database never changes, for taps
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,16 +16,19 @@ from django.db import models, transaction
 from citycard.blueprints import Scheme
 from citycard.core.problem import declare
 from citycard.office import audit, ledger
+from citycard.office.bank.models import BankAccount
 from citycard.office.cards import money, terms
 from citycard.office.participants.models import (
     Contract,
     Line,
     Participant,
     SchemeSetting,
+    SettlementTerms,
     Station,
     Tariff,
     Terminal,
 )
+from citycard.office.participants.workdays import SETTING as WORKDAYS
 from citycard.services import service_named
 from citycard.services.concession import CLASS_CODES
 
@@ -50,6 +54,8 @@ def install_scheme(scheme: Scheme, by: str = "setup") -> dict[str, int]:
         "tariffs": _tariffs(scheme),
         "settings": _upsert(SchemeSetting, _settings(scheme), ("key",)),
     }
+    _keep_what_the_office_set(BankAccount, _bank_accounts(scheme))
+    _keep_what_the_office_set(SettlementTerms, _terms(scheme))
     accounts = [f"position:{one.id}" for one in scheme.participants] + ["bank:settlement"]
     for issuer in scheme.issuers:
         accounts += money.issuer_accounts(issuer.id)
@@ -67,6 +73,25 @@ def _participants(scheme: Scheme) -> Iterable[dict[str, Any]]:
             "roles": list(one.roles),
             "pan_prefix": one.pan_prefix or "",
         }
+
+
+def _bank_accounts(scheme: Scheme) -> Iterable[dict[str, Any]]:
+    for one in scheme.participants:
+        if one.bank_account is not None:
+            yield {"participant_id": one.id, **dict(one.bank_account)}
+
+
+def _terms(scheme: Scheme) -> Iterable[dict[str, Any]]:
+    for one in scheme.participants:
+        if one.settlement is not None:
+            yield {"participant_id": one.id, **dict(one.settlement)}
+
+
+def _keep_what_the_office_set(
+    model: type[BankAccount | SettlementTerms], rows: Iterable[dict[str, Any]]
+) -> None:
+    """Accounts and terms change in the office; the file only gives those that are not there yet."""
+    model._default_manager.bulk_create([model(**row) for row in rows], ignore_conflicts=True)
 
 
 def _lines(scheme: Scheme) -> Iterable[dict[str, Any]]:
@@ -130,6 +155,7 @@ def _settings(scheme: Scheme) -> Iterable[dict[str, Any]]:
         }
         for product in scheme.products
     ]}  # fmt: skip
+    yield {"key": WORKDAYS, "value": json.loads(scheme.workdays.model_dump_json())}
     if not SchemeSetting.objects.filter(key=terms.SETTING).exists():  # the office may have set its own
         yield {"key": terms.SETTING, "value": {"wait_days": accounting.late_days}}
 
