@@ -22,7 +22,12 @@ from tests.office_ledger.conftest import ANN, BUS, DAY, ISSUER, METRO, City, cle
 from tests.support import parts
 
 SCHEME = "1900990000000001"
-NUMBERS = {SCHEME: OURS, ISSUER: "6222000000000000011", BUS: "6222000000000000022", METRO: "6222000000000000033"}
+NUMBERS = {
+    SCHEME: OURS,
+    ISSUER: "6222000000000000011",
+    BUS: "6222000000000000022",
+    METRO: "6222000000000000033",
+}
 TO_BUS, TO_METRO = f"{DAY:%Y%m%d}-{BUS}-01", f"{DAY:%Y%m%d}-{METRO}-01"
 FROM_ISSUER = f"{DAY:%Y%m%d}-{ISSUER}-01"
 
@@ -34,7 +39,11 @@ def settled(city: City) -> City:
     Participant.objects.create(id=SCHEME, name_en="Scheme", name_zh="清分中心", roles=["scheme"])
     for name, number in NUMBERS.items():
         BankAccount.objects.create(
-            participant_id=name, holder=f"账户 {name}", number=number, bank="102100099996", mandate=name == ISSUER
+            participant_id=name,
+            holder=f"账户 {name}",
+            number=number,
+            bank="102100099996",
+            mandate=name == ISSUER,
         )
     give(ANN, 5000)
     clearing_says(
@@ -98,7 +107,10 @@ def test_files_conform_to_the_schemas_of_iso_20022(settled: City) -> None:
     assert "CtrlSum" in (schema.fault(schema.PAIN, file.content.replace("16.00", "16,00").encode()) or "")
     done = statements.take(Bank().answer(file.content, DAY), "answer.xml", "kim")
     assert done.validated
-    payers = [block.findtext("{*}DbtrAcct/{*}Id/{*}Othr/{*}Id") for block in ET.fromstring(file.content.encode()).iterfind(".//{*}PmtInf")]
+    payers = [
+        block.findtext("{*}DbtrAcct/{*}Id/{*}Othr/{*}Id")
+        for block in ET.fromstring(file.content.encode()).iterfind(".//{*}PmtInf")
+    ]
     assert payers == [OURS, NUMBERS[ISSUER]]
 
 
@@ -118,7 +130,9 @@ def test_again_changes_nothing(settled: City) -> None:
     assert everything() == before
 
 
-def test_without_a_mandate_the_payment_is_waited_for_and_found_by_its_text_or_its_account(settled: City) -> None:
+def test_without_a_mandate_the_payment_is_waited_for_and_found_by_its_text_or_its_account(
+    settled: City,
+) -> None:
     BankAccount.objects.update(mandate=False)
     made = orders.order(DAY, "kim")
     assert [one.end_to_end for one in made.awaited] == [FROM_ISSUER]
@@ -171,7 +185,7 @@ def test_a_part_is_matched_by_hand_and_the_rest_by_itself(settled: City) -> None
     statements.take(bank.says(DAY, Move("6.00", FROM_ISSUER)), "part.xml", "kim")
     entry = BankEntry.objects.get()
     assert [one.end_to_end for one in matching.fitting(entry)] == [FROM_ISSUER]
-    with pytest.raises(Problem, match="ENTRY_MISMATCH|direction"):
+    with pytest.raises(Problem, match="direction"):
         matching.match_order(entry.pk, TO_BUS, "kim")
     matching.match_order(entry.pk, FROM_ISSUER, "kim")
     assert (states()[FROM_ISSUER], Payment.objects.get(payer=ISSUER).open_fen) == (State.MADE, 200)
@@ -214,7 +228,9 @@ def test_a_file_the_bank_refused_is_made_anew(settled: City) -> None:
 
 def test_deposits_and_own_money_are_matched_by_hand(settled: City) -> None:
     bank = Bank(held_fen=100_000)
-    statements.take(bank.says(DAY, Move("250.00", text="deposit"), Move("-0.50", text="charges")), "1.xml", "kim")
+    statements.take(
+        bank.says(DAY, Move("250.00", text="deposit"), Move("-0.50", text="charges")), "1.xml", "kim"
+    )
     deposit, charges = BankEntry.objects.order_by("number")
     matching.match_guarantee(deposit.pk, BUS, "kim")
     matching.match_own(charges.pk, "kim")
@@ -241,8 +257,7 @@ def test_statements_that_cannot_be_right_are_refused_whole(settled: City) -> Non
         "BANK_FILE_INVALID": first[:-30],
     }
     wrong_files = [
-        (code, content) for code, content in wrong.items()
-    ] + [
+        *wrong.items(),
         ("BANK_FILE_INVALID", first.replace(b'"CNY"', b'"USD"')),
         ("BANK_FILE_INVALID", first.replace(b"1.00", b"1.005")),
         ("BANK_FILE_INVALID", first.replace(b"CLBD", b"ITBD")),

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from citycard.core import fees
 from citycard.core.calendar import Calendar
 from citycard.core.cycles import LAG_MAX
 from citycard.core.problem import Problem
@@ -139,11 +140,21 @@ class Tariff(Config):
     config: dict[str, Any]
 
 
+class FeeStep(Config):
+    """What a tap up to an amount pays, instead of the contract's rate and fixed fee."""
+
+    up_to_fen: Annotated[int, Field(ge=0, le=10**12)]
+    charge_bp: BasisPoints = 0
+    fixed_fen: Fen = 0
+
+
 class Contract(Config):
     """How a fee on taps is shared and who bears discounts; nothing said about whom or what: any.
 
     Rates in basis points of the amount: `charge_bp` is the whole fee, paid out of the acquirer's side;
     `acquirer_bp` and `issuer_bp` go back to the acquirer and to the issuer, the scheme keeps the rest.
+    A fixed fee comes on top; `min_fen` and `max_fen` bound the fee of one tap; `steps` replace rate and fixed
+    fee by amount. `fee_acquirer_bp` and `fee_issuer_bp` divide the fee itself, where rates do not.
     """
 
     contract: Key
@@ -155,13 +166,26 @@ class Contract(Config):
     charge_bp: BasisPoints
     acquirer_bp: BasisPoints
     issuer_bp: BasisPoints
+    fixed_fen: Fen = 0
+    min_fen: Fen = 0
+    max_fen: Fen | None = None
+    steps: tuple[FeeStep, ...] = ()
+    fee_acquirer_bp: BasisPoints | None = None
+    fee_issuer_bp: BasisPoints | None = None
     concession_payer: Key
     transfer_payer: Key
+
+    @property
+    def steps_text(self) -> str:
+        """The steps as the table of contracts carries them."""
+        return " ".join(f"{step.up_to_fen}:{step.charge_bp}:{step.fixed_fen}" for step in self.steps)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Contract:
         if self.acquirer_bp + self.issuer_bp > self.charge_bp:
             raise ValueError("acquirer_bp and issuer_bp together are above charge_bp")
+        for fault in fees.faults(dict(self) | {"steps": self.steps_text}):
+            raise ValueError(fault)
         if self.valid_until and self.valid_until < self.valid_from:
             raise ValueError("valid_until is before valid_from")
         return self
@@ -319,6 +343,7 @@ class Scheme(Config):
         for contract in self.contracts:
             row = dict(contract)
             row["service"] = _service_code(contract.service)
+            row["steps"] = contract.steps_text or None
             for name in ("acquirer", "issuer", "concession_payer", "transfer_payer"):
                 row[name] = of(row[name])
             rows.append(row)

@@ -22,7 +22,7 @@ REJECTED: Final = "rejected"
 SEQUENCE_DIGITS: Final = 10  # as `core.record.record_id` writes them
 DIGEST_DIGITS: Final = 16  # of a batch digest, enough to tell deliveries of one record apart
 RATE_KEY: Final = ("rate_service", "acquirer", "issuer", "business_date")
-RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in RATE_KEY)
+RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in (*RATE_KEY, "fees"))
 
 
 def _rated_by(t: Expression) -> Expression:

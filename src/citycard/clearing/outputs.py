@@ -14,6 +14,7 @@ from pyarrow import csv
 
 from citycard.clearing import carry, judge, money
 from citycard.clearing.engine import DuckEngine, Step
+from citycard.clearing.paper import as_pdf
 from citycard.clearing.reference import Reference
 from citycard.clearing.statements import as_csv, as_xlsx, statement
 from citycard.core import tables
@@ -63,7 +64,7 @@ def write_table(table: Table, rows: Iterable[pa.RecordBatch], path: Path) -> Non
 def write_statements(
     folder: Path, revenue: list[Row], reference: Reference, day: date, sheets: bool
 ) -> list[str]:
-    """A CSV and a workbook per participant who earned or owes something; returns who."""
+    """A CSV, a workbook and a PDF per participant who earned or owes something; returns who."""
     folder.mkdir(parents=True, exist_ok=True)
     who = sorted({row["participant"] for row in revenue})
     for participant in who:
@@ -72,4 +73,5 @@ def write_statements(
         (folder / f"{stem}.csv").write_bytes(as_csv(found))
         if sheets:
             (folder / f"{stem}.xlsx").write_bytes(as_xlsx(found))
+            (folder / f"{stem}.pdf").write_bytes(as_pdf(found))
     return who

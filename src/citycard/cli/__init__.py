@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from citycard import __version__
-from citycard.cli import apportion, bench, card, city, fares, keys, lab, replay
+from citycard.cli import apportion, bank, bench, card, city, fares, keys, lab, replay
 from citycard.core.problem import Problem
 
 app = typer.Typer(
@@ -28,7 +28,9 @@ app.add_typer(card.app, name="card")
 app.add_typer(replay.app, name="replay")
 app.add_typer(apportion.app, name="apportion")
 app.add_typer(fares.app, name="fares")
-for module in (city, lab, bench):
+app.add_typer(bank.app, name="bank")
+app.add_typer(bank.reports, name="report")
+for module in (city, bank, lab, bench):
     module.register(app)
 
 

@@ -28,7 +28,7 @@ TOO_LITTLE, TOO_MUCH, DIRECTION, STATE = "too_little", "too_much", "direction", 
 
 
 def match(entry: BankEntry) -> None:
-    """Find what an unmatched entry was for, or write down why it cannot be told; saves nothing to the books."""
+    """Find what an unmatched entry was for, or write down why it cannot be told; books nothing."""
     found, named = _candidate(entry)
     if found is None:
         entry.why = AMBIGUOUS if named else UNKNOWN

@@ -37,7 +37,7 @@ class BankAccount(models.Model):
     )  # fmt: skip
     mandate = models.BooleanField(
         _("direct payment agreed"), default=False,
-        help_text=_("the scheme may order payments from this account; otherwise they are waited for"),
+        help_text=_("payments from it may be ordered; otherwise they are waited for"),
     )  # fmt: skip
 
     class Meta:

@@ -128,8 +128,8 @@ def _order(end_to_end: str) -> PaymentOrder:
 
 def _new_orders(run: SettlementRun) -> list[PaymentOrder]:
     """Orders for payments of the date that have none, and for earlier ones whose last was rejected."""
-    wanted = Payment.objects.filter(run__lte=run).exclude(orders__state__in=LIVE).order_by("run", "pk")
-    wanted = [one for one in wanted if one.run_id == run.pk or one.orders.exists()]
+    rows = Payment.objects.filter(run__lte=run).exclude(orders__state__in=LIVE).order_by("run", "pk")
+    wanted = [one for one in rows if one.run_id == run.pk or one.orders.exists()]
     if not wanted:
         return []
     accounts = _accounts({one.participant for one in wanted} | {scheme_id()})

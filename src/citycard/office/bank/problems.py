@@ -14,8 +14,8 @@ NOT_SETTLED = declare(
 BANK_ACCOUNT_MISSING = declare(
     "BANK_ACCOUNT_MISSING",
     "There is no bank account for {participants}. No file was made."
-    " Add it under Participants in the console, or as bank_account in the scheme file.",
-    "机构 {participants} 没有银行账户，未生成付款文件。请在控制台“参与机构”或方案文件的 bank_account 中添加。",
+    " Add it in the console, or as bank_account in the scheme file.",
+    "机构 {participants} 没有银行账户，未生成付款文件。请在控制台或方案文件的 bank_account 中添加。",
 )
 PAYMENT_STATE = declare(
     "PAYMENT_STATE",
@@ -53,17 +53,18 @@ BANK_STATEMENT_GAP = declare(
     "BANK_STATEMENT_GAP",
     "Statement {statement} opens with {opening_fen} fen, the ledger holds {held_fen} fen at the bank."
     " A statement in between is missing: import it first.",
-    "对账单 {statement} 期初余额为 {opening_fen} 分，账本中银行存款为 {held_fen} 分。缺少中间的对账单，请先导入。",
+    "对账单 {statement} 期初余额为 {opening_fen} 分，账本中银行存款为 {held_fen} 分。"
+    "缺少中间的对账单，请先导入。",
 )
 ENTRY_MISMATCH = declare(
     "ENTRY_MISMATCH",
     "Entry {entry} cannot be matched like this: {why}. Nothing was changed.",
     "流水 {entry} 不能如此匹配：{why}。未作改动。",
 )
-BANK_EXTRA_MISSING = declare(
-    "BANK_EXTRA_MISSING",
-    "The ISO 20022 schemas are not installed: install the extra `citycard[bank]` to have files checked.",
-    "未安装 ISO 20022 模式文件：请安装 `citycard[bank]` 以校验文件。",
+THEIR_POSITIONS_INVALID = declare(
+    "THEIR_POSITIONS_INVALID",
+    "{file} is no table of positions: {why}. Nothing was taken.",
+    "{file} 不是头寸表：{why}。未导入任何内容。",
 )
 PAYMENT_FILE_INVALID = declare(
     "PAYMENT_FILE_INVALID",

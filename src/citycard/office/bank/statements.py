@@ -93,9 +93,7 @@ def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> li
     if one.account != own.number:
         raise problems.BANK_FILE_ACCOUNT(statement=one.id, account=one.account[-4:].rjust(8, "*"))
     if one.sum_fen != one.closing_fen:
-        raise problems.BANK_STATEMENT_SUMS(
-            statement=one.id, sum_fen=one.sum_fen, closing_fen=one.closing_fen
-        )
+        raise problems.BANK_STATEMENT_SUMS(statement=one.id, sum_fen=one.sum_fen, closing_fen=one.closing_fen)
     ledger.open_accounts(ACCOUNTS)
     _open_with(one)
     statement = BankStatement.objects.create(

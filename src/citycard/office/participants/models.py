@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from citycard.core import fees
 from citycard.core.cycles import DAILY, LAG_MAX, MONTHLY, WEEKLY, Cycle
+from citycard.core.tables import CONTRACTS
 
 ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
 
@@ -179,6 +182,24 @@ class Contract(models.Model):
     charge_bp = models.PositiveIntegerField(_("fee (basis points)"))
     acquirer_bp = models.PositiveIntegerField(_("acquirer's part (basis points)"))
     issuer_bp = models.PositiveIntegerField(_("issuer's part (basis points)"))
+    fixed_fen = models.PositiveIntegerField(
+        _("fixed fee (fen)"), default=0, help_text=_("on every tap, beside the rate")
+    )
+    min_fen = models.PositiveIntegerField(
+        _("least fee (fen)"), default=0, help_text=_("never more than the amount of the tap")
+    )
+    max_fen = models.PositiveIntegerField(_("largest fee (fen)"), null=True, blank=True)
+    steps = models.CharField(
+        _("steps"), max_length=400, null=True, blank=True,
+        help_text=_("up_to_fen:charge_bp:fixed_fen, separated by spaces, rising"),
+    )  # fmt: skip
+    fee_acquirer_bp = models.PositiveIntegerField(
+        _("acquirer's part of the fee (basis points)"), null=True, blank=True,
+        help_text=_("instead of the part of the amount"),
+    )  # fmt: skip
+    fee_issuer_bp = models.PositiveIntegerField(
+        _("issuer's part of the fee (basis points)"), null=True, blank=True
+    )
     concession_payer = models.CharField(_("bears concessions"), max_length=16)
     transfer_payer = models.CharField(_("bears transfer discounts"), max_length=16)
 
@@ -189,6 +210,15 @@ class Contract(models.Model):
 
     def __str__(self) -> str:
         return self.contract
+
+    def clean(self) -> None:
+        """Fees that contradict themselves would stop the next clearing run."""
+        super().clean()
+        names = [
+            column.name for column in CONTRACTS.columns if column.type == "int" or column.name == "steps"
+        ]
+        if told := fees.faults({name: getattr(self, name) for name in names}):
+            raise ValidationError("; ".join(told))
 
 
 class Tariff(models.Model):

@@ -54,8 +54,9 @@ def install_scheme(scheme: Scheme, by: str = "setup") -> dict[str, int]:
         "tariffs": _tariffs(scheme),
         "settings": _upsert(SchemeSetting, _settings(scheme), ("key",)),
     }
-    _keep_what_the_office_set(BankAccount, _bank_accounts(scheme))
-    _keep_what_the_office_set(SettlementTerms, _terms(scheme))
+    # accounts and terms change in the office: the file only gives those that are not there yet
+    BankAccount.objects.bulk_create(_bank_accounts(scheme), ignore_conflicts=True)
+    SettlementTerms.objects.bulk_create(_terms(scheme), ignore_conflicts=True)
     accounts = [f"position:{one.id}" for one in scheme.participants] + ["bank:settlement"]
     for issuer in scheme.issuers:
         accounts += money.issuer_accounts(issuer.id)
@@ -75,23 +76,16 @@ def _participants(scheme: Scheme) -> Iterable[dict[str, Any]]:
         }
 
 
-def _bank_accounts(scheme: Scheme) -> Iterable[dict[str, Any]]:
+def _bank_accounts(scheme: Scheme) -> Iterable[BankAccount]:
     for one in scheme.participants:
         if one.bank_account is not None:
-            yield {"participant_id": one.id, **dict(one.bank_account)}
+            yield BankAccount(participant_id=one.id, **dict(one.bank_account))
 
 
-def _terms(scheme: Scheme) -> Iterable[dict[str, Any]]:
+def _terms(scheme: Scheme) -> Iterable[SettlementTerms]:
     for one in scheme.participants:
         if one.settlement is not None:
-            yield {"participant_id": one.id, **dict(one.settlement)}
-
-
-def _keep_what_the_office_set(
-    model: type[BankAccount | SettlementTerms], rows: Iterable[dict[str, Any]]
-) -> None:
-    """Accounts and terms change in the office; the file only gives those that are not there yet."""
-    model._default_manager.bulk_create([model(**row) for row in rows], ignore_conflicts=True)
+            yield SettlementTerms(participant_id=one.id, **dict(one.settlement))
 
 
 def _lines(scheme: Scheme) -> Iterable[dict[str, Any]]:

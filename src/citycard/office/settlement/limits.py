@@ -14,7 +14,6 @@ from datetime import date
 from django.db.models import F
 
 from citycard.office.intake import alarms
-from citycard.office.ledger import chart
 from citycard.office.ledger.models import LedgerAccount
 from citycard.office.participants.models import SettlementTerms
 from citycard.office.settlement.models import Payment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dates settled before payments knew their positions; alone, for PostgreSQL indexes no table with such news."""
+"""Dates settled before payments knew their positions; alone, for PostgreSQL indexes no table in mid-change."""
 
 from django.db import migrations, models
 
@@ -15,7 +15,6 @@ def settled_before(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [("settlement", "0002_positions_paid")]
 
     operations = [migrations.RunPython(settled_before, migrations.RunPython.noop)]
