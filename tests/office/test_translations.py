@@ -14,7 +14,7 @@ from citycard import office
 
 OFFICE = Path(office.__file__).parent
 CATALOGUE = OFFICE / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
-ROOMS = ("audit", "staff", "participants", "holders", "cards", "ledger", "intake", "settlement")
+ROOMS = ("audit", "staff", "participants", "holders", "cards", "ledger", "intake", "settlement", "bank")
 MARKS = {"_", "gettext", "gettext_lazy"}
 
 

@@ -53,6 +53,9 @@ MENU_OF: Final = {
     "console:run": "runs",
     "console:participant": "runs",
     "console:account": "ledger",
+    "console:bank_entry": "bank",
+    "console:bank_order": "bank",
+    "console:tap": "taps",
     "console:terminal": "terminals",
 }
 

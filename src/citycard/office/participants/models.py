@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 from citycard.core import fees
 from citycard.core.cycles import DAILY, LAG_MAX, MONTHLY, WEEKLY, Cycle
-from citycard.core.tables import CONTRACTS
 
 ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
 
@@ -211,13 +210,16 @@ class Contract(models.Model):
     def __str__(self) -> str:
         return self.contract
 
+    @property
+    def terms(self) -> fees.Contract:
+        """The fees, as `core.fees` reads them."""
+        names = ("charge_bp", "acquirer_bp", "issuer_bp", "fixed_fen", "min_fen", "max_fen", "steps")
+        return {name: getattr(self, name) for name in (*names, "fee_acquirer_bp", "fee_issuer_bp")}
+
     def clean(self) -> None:
         """Fees that contradict themselves would stop the next clearing run."""
         super().clean()
-        names = [
-            column.name for column in CONTRACTS.columns if column.type == "int" or column.name == "steps"
-        ]
-        if told := fees.faults({name: getattr(self, name) for name in names}):
+        if told := fees.faults(self.terms):
             raise ValidationError("; ".join(told))
 
 

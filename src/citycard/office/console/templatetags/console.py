@@ -15,6 +15,7 @@ from citycard.core import money
 register = template.Library()
 TONES = {
     "active": "ok", "accepted": "ok", "posted": "ok", "approved": "ok", "booked": "ok",
+    "executed": "ok", "sent": "info", "made": "info", "awaited": "info", "held": "warn", "to_order": "warn",
     "in_stock": "info", "personalised": "info", "pending": "info", "waiting": "warn", "suspended": "warn",
     "lost": "bad", "blocked": "bad", "rejected": "bad", "declined": "bad", "voided": "mute",
 }  # fmt: skip
@@ -84,6 +85,18 @@ def day(on: Any) -> str:
 def tone(state: str) -> str:
     """The colour of a state's badge."""
     return TONES.get(str(state), "mute")
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+@register.filter
+def at(values: dict[str, str], name: str) -> str:
+    """A value by its name."""
+    return values.get(name, "")
 
 
 @register.simple_tag(takes_context=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dates settled before payments knew their positions; alone, for PostgreSQL indexes no table in mid-change."""
+"""Dates settled before payments knew their positions; alone, for PostgreSQL indexes no changing table."""
 
 from django.db import migrations, models
 
