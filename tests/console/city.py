@@ -135,8 +135,8 @@ def bank(home: Path) -> tuple[int, str, str]:
 
     for number, one in enumerate(Participant.objects.order_by("id")):
         account = OURS if one.pk == SCHEME else f"6222000000000000{number:03d}"
-        BankAccount.objects.create(
-            participant=one, holder=one.name_zh, number=account, bank="102100099996", mandate=one.pk == ISSUER
+        BankAccount.objects.update_or_create(
+            participant=one, defaults={"number": account, "mandate": one.pk == ISSUER}
         )
     SettlementTerms.objects.create(participant_id=METRO, period="weekly", limit_fen=1, hold_over_limit=True)
     settle(DAY)

@@ -32,9 +32,8 @@ TO_BUS, TO_METRO = f"{DAY:%Y%m%d}-{BUS}-01", f"{DAY:%Y%m%d}-{METRO}-01"
 FROM_ISSUER = f"{DAY:%Y%m%d}-{ISSUER}-01"
 
 
-@pytest.fixture
-def settled(city: City) -> City:
-    """The issuer owes 8 yuan, the bus is owed 5, the metro 3; all have accounts, the issuer a mandate."""
+def bank_accounts() -> None:
+    """Everybody has an account, the scheme the settlement account; the issuer has given a mandate."""
     Participant.objects.filter(pk=ISSUER).update(roles=["issuer"])
     Participant.objects.create(id=SCHEME, name_en="Scheme", name_zh="清分中心", roles=["scheme"])
     for name, number in NUMBERS.items():
@@ -45,6 +44,12 @@ def settled(city: City) -> City:
             bank="102100099996",
             mandate=name == ISSUER,
         )
+
+
+@pytest.fixture
+def settled(city: City) -> City:
+    """The issuer owes 8 yuan, the bus is owed 5, the metro 3; all have accounts, the issuer a mandate."""
+    bank_accounts()
     give(ANN, 5000)
     clearing_says(
         city.home,
@@ -96,6 +101,20 @@ def test_the_whole_way_to_the_bank_and_back(settled: City) -> None:
     assert all(payment.open_fen == 0 for payment in Payment.objects.all())
     assert sound(bank)
     assert settlement.reconcile().sound
+
+
+def test_what_the_scheme_earns_stays_on_the_settlement_account(settled: City) -> None:
+    Participant.objects.filter(pk=SCHEME).update(roles=[])
+    Participant.objects.filter(pk=METRO).update(roles=["scheme", "acquirer"])
+    BankAccount.objects.filter(pk=SCHEME).delete()
+    BankAccount.objects.filter(pk=METRO).update(number=OURS)
+    (file,) = orders.order(DAY, "kim").files
+    assert (file.orders_count, states()[TO_METRO]) == (2, State.EXECUTED)
+    assert TO_METRO not in file.content
+    bank = Bank()
+    statements.take(bank.answer(file.content, DAY), "answer.xml", "kim")
+    assert (bank.held_fen, ledger.balance("own:settlement")) == (300, 300)
+    assert sound(bank)
 
 
 def test_files_conform_to_the_schemas_of_iso_20022(settled: City) -> None:

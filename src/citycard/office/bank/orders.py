@@ -2,7 +2,7 @@
 """Payment orders: made of the payments of a settled date, written to a file, and moved along their states.
 
 A participant that owes is debited through the file when it has agreed to that; otherwise its payment is
-waited for. Ordering a date again changes nothing, except that what the bank rejected is ordered anew.
+waited for; what the scheme itself is owed stays on the settlement account. Ordering a date again changes nothing, except that what the bank rejected is ordered anew.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Final
 
 from django.db import transaction
 
-from citycard.office import audit, clock
+from citycard.core.ledger import Transfer
+from citycard.office import audit, clock, ledger
 from citycard.office.bank import pain, problems, schema
 from citycard.office.bank.models import BankAccount, PaymentFile, PaymentOrder, State
+from citycard.office.ledger import chart
 from citycard.office.participants.models import Participant
 from citycard.office.participants.workdays import workdays
 from citycard.office.settlement import limits
@@ -128,24 +130,40 @@ def _order(end_to_end: str) -> PaymentOrder:
 
 def _new_orders(run: SettlementRun) -> list[PaymentOrder]:
     """Orders for payments of the date that have none, and for earlier ones whose last was rejected."""
-    rows = Payment.objects.filter(run__lte=run).exclude(orders__state__in=LIVE).order_by("run", "pk")
+    rows = Payment.objects.filter(run__lte=run).exclude(orders__state__in=LIVE).order_by("run_id", "pk")
     wanted = [one for one in rows if one.run_id == run.pk or one.orders.exists()]
     if not wanted:
         return []
-    accounts = _accounts({one.participant for one in wanted} | {scheme_id()})
+    scheme = scheme_id()
+    accounts = _accounts({one.participant for one in wanted} | {scheme})
     held = limits.held(run.settle_on)
     made = []
     for payment in wanted:
         attempt = payment.orders.count() + 1
         assert attempt <= ATTEMPTS_MAX, f"{payment}: the bank rejected every attempt"
         state = State.MADE
-        if payment.collects and not accounts[payment.participant].mandate:
+        if payment.participant == scheme:
+            _keep(payment)
+            state = State.EXECUTED
+        elif payment.collects and not accounts[payment.participant].mandate:
             state = State.AWAITED
         elif not payment.collects and payment.participant in held:
             state = State.HELD
         name = f"{payment.run_id:%Y%m%d}-{payment.participant}-{attempt:02d}"
         made.append(PaymentOrder(end_to_end=name, payment=payment, attempt=attempt, state=state))
     return PaymentOrder.objects.bulk_create(made)
+
+
+def _keep(payment: Payment) -> None:
+    """The scheme's own part needs no bank: it stays on the settlement account (or comes from what is there)."""
+    debit, credit = (chart.OWN, chart.BANK) if payment.collects else (chart.BANK, chart.OWN)
+    name = f"bank:own:{payment.run_id}"
+    ledger.open_accounts([chart.OWN])
+    ledger.post_or_fail(
+        [Transfer(name, debit, credit, payment.amount_fen, "bank_own", business_date=payment.run_id)]
+    )
+    payment.paid_fen = payment.amount_fen
+    payment.save(update_fields=["paid_fen"])
 
 
 def _write_file(settle_on: date, by: str) -> None:

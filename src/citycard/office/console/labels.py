@@ -107,6 +107,7 @@ TRANSFERS: Final[dict[str, Text]] = {
     "payment": _("payment"),
     "bank_in": _("money in at the bank"),
     "bank_out": _("money out at the bank"),
+    "bank_own": _("kept by the scheme"),
     "bank_match": _("matched by hand"),
     "bank_opening": _("balance brought forward at the bank"),
     "deposit": _("deposit"),

@@ -43,7 +43,7 @@ def month_of(first: date) -> Month:
     )
     days: dict[str, list[tuple[date, int, int, int]]] = defaultdict(list)
     moved = _moved(first, last)
-    for row in PositionRow.objects.filter(**within).order_by("run", "participant"):
+    for row in PositionRow.objects.filter(**within).order_by("run_id", "participant"):
         fen = moved.get((row.participant_id, row.run_id), 0)
         days[row.participant_id].append((row.run_id, row.receivable_fen, row.payable_fen, fen))
     names = {one.id: (one.name_en, one.name_zh) for one in Participant.objects.all()}

@@ -79,7 +79,7 @@ def _due(settle_on: date) -> dict[str, tuple[int, list[int]]]:
     terms = {row.participant_id: row for row in SettlementTerms.objects.all()}
     found: dict[str, tuple[int, list[int]]] = {}
     waiting = PositionRow.objects.filter(run__lte=settle_on, payment=None).exclude(net_fen=0)
-    for row in waiting.order_by("participant", "run"):
+    for row in waiting.order_by("participant", "run_id"):
         own = terms.get(row.participant_id)
         if own is not None and own.cycle.due_on(row.run_id, days) > settle_on:
             continue

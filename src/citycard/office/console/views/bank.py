@@ -99,7 +99,7 @@ def order(request: HttpRequest, by: Actor, id: str) -> HttpResponse:
         return missing(request, _("There is no such order."))
     context = {
         "line": queries.order_lines([found])[0],
-        "positions": found.payment.positions.order_by("run"),
+        "positions": found.payment.positions.order_by("run_id"),
         "entries": found.entries.select_related("statement").order_by("booked_on", "number"),
         "attempts": queries.order_lines(found.payment.orders.select_related("payment").order_by("attempt")),
     }
