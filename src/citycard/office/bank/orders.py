@@ -2,7 +2,8 @@
 """Payment orders: made of the payments of a settled date, written to a file, and moved along their states.
 
 A participant that owes is debited through the file when it has agreed to that; otherwise its payment is
-waited for; what the scheme itself is owed stays on the settlement account. Ordering a date again changes nothing, except that what the bank rejected is ordered anew.
+waited for; what the scheme itself is owed stays on the settlement account. Ordering a date again changes
+nothing, except that what the bank rejected is ordered anew.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def _new_orders(run: SettlementRun) -> list[PaymentOrder]:
 
 
 def _keep(payment: Payment) -> None:
-    """The scheme's own part needs no bank: it stays on the settlement account (or comes from what is there)."""
+    """The scheme's own part needs no bank: it stays on the settlement account, or comes out of it."""
     debit, credit = (chart.OWN, chart.BANK) if payment.collects else (chart.BANK, chart.OWN)
     name = f"bank:own:{payment.run_id}"
     ledger.open_accounts([chart.OWN])

@@ -213,8 +213,9 @@ def taps_behind(row: RevenueRow) -> dict[str, str]:
     """What narrows the page of taps down to those behind a line of revenue.
 
     The counterparty of who took the taps (and of the operators behind it) is the issuer, that of everybody
-    else the acquirer. Which operators a fare was divided among is told by the lines of a tap's two ends;
-    journeys over a third operator's line in between are not found by them.
+    else the acquirer. The list holds at least the taps the line counts: it cannot leave out taps whose part
+    was rounded to nothing, nor tell whom else a contract lets bear a discount. Which operators a fare was
+    divided among is told by the lines of a tap's two ends.
     """
     own, other, earns = row.participant, row.counterparty, row.amount_fen > 0
     wanted = {"run": row.run_id.isoformat(), "verdict": "accepted"}
@@ -222,17 +223,16 @@ def taps_behind(row: RevenueRow) -> dict[str, str]:
         wanted["service"] = str(row.service)
     if row.cause in ("fare", "load"):
         wanted["kind"] = str(int(Kind.LOAD if row.cause == "load" else Kind.PURCHASE))
-    issues = (
-        row.cause == "issuer_fee" or (row.cause == "fare" and not earns) or (row.cause == "load" and earns)
-    )
-    operates = row.cause in ("operator_share", "concession", "transfer") and earns
-    if row.cause in ("concession", "transfer"):
-        wanted["off"] = row.cause
+    discount = row.cause in ("concession", "transfer")
+    wanted["off" if discount else "charged"] = row.cause if discount else "1"
+    issues = row.cause == "issuer_fee" or (row.cause == "load" and earns)
+    issues |= not earns and (row.cause == "fare" or (discount and "issuer" in own.roles))
+    operates = earns and (discount or row.cause == "operator_share")
     if operates:
         return wanted | {"operator": own.pk, "issuer": other}
     if issues:
         return wanted | {"issuer": own.pk, "acquirer": other}
-    if row.cause == "scheme_fee" or row.cause in ("concession", "transfer"):
+    if discount or row.cause == "scheme_fee":
         return wanted | {"acquirer": other}
     return wanted | {"acquirer": own.pk, "issuer": other}
 

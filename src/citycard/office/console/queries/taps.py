@@ -68,6 +68,8 @@ def filtered(query: QuerySet[Tap], wanted: dict[str, str]) -> QuerySet[Tap]:
     if value := wanted.get("operator", ""):
         lines = list(Line.objects.filter(operator=value).values_list("number", flat=True))
         query = query.filter(Q(line__in=lines) | Q(entry_line__in=lines))
+    if wanted.get("charged", ""):
+        query = query.filter(amount_fen__gt=0)
     if (value := wanted.get("off", "")) in OFF:
         query = query.filter(**{f"{value}_fen__gt": 0})
     if value := wanted.get("run", ""):

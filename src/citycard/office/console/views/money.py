@@ -39,6 +39,7 @@ FILTERS = (
     "kind",
     "operator",
     "off",
+    "charged",
 )
 TYPES = {".csv": "text/csv; charset=utf-8", ".pdf": "application/pdf"}
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
