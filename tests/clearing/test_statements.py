@@ -83,7 +83,7 @@ def city(tmp_path: Path) -> World:
     return World(tmp_path, rules=Rules())
 
 
-def test_everyone_who_is_owed_or_owes_gets_both_files(city: World) -> None:
+def test_everyone_who_is_owed_or_owes_gets_all_files(city: World) -> None:
     city.upload(city.tap("A", 300))
     city.upload(city.tap("B", 500, METRO_TERMINAL))
     city.upload(city.load("A", 5_000))
@@ -91,7 +91,7 @@ def test_everyone_who_is_owed_or_owes_gets_both_files(city: World) -> None:
     folder = city.home / "statements" / str(DAY)
     net = city.net()
     assert {path.name for path in folder.iterdir()} == {
-        f"{who}.{kind}" for who in net for kind in ("csv", "xlsx")
+        f"{who}.{kind}" for who in net for kind in ("csv", "xlsx", "pdf")
     }
     assert report.participants == len(net)
     for who, amount in net.items():

@@ -13,6 +13,7 @@ from typing import Any
 from citycard.core import tables
 from citycard.core.record import Kind, record_id
 from citycard.office.staff.roles import Actor, Role
+from tests.office_ledger.bank import OURS, Bank, Move
 
 ISSUER, BUS, METRO, SCHEME = "02009900ffffffff", "1200990000000001", "1200990000000002", "1900990000000001"
 DAY = date(2026, 3, 2)
@@ -34,6 +35,10 @@ class Small:
     bus_terminal: str
     exchanged: str
     dispute: int
+    tap: str
+    entry: int  # a movement of the bank that waits for a match
+    file: str
+    order: str
 
 
 def build(home: Path) -> Small:
@@ -45,7 +50,8 @@ def build(home: Path) -> Small:
     clear(home, pans, terminal)
     trouble(pans, terminal)
     ref, dispute = exchange(pans)
-    return Small(pans, adult, child, terminal, ref, dispute)
+    tap = record_id(bytes.fromhex(terminal), 0)
+    return Small(pans, adult, child, terminal, ref, dispute, tap, *bank(home))
 
 
 def scheme() -> None:
@@ -122,6 +128,34 @@ def clear(home: Path, pans: list[str], terminal: str) -> None:
     statements.mkdir(parents=True, exist_ok=True)
     (statements / f"{BUS}.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     (home / "statements" / "secret.csv").write_text("not for anyone", encoding="utf-8")
+
+
+def bank(home: Path) -> tuple[int, str, str]:
+    """The date is settled and ordered; the bank paid the bus company and took in money nobody knows."""
+    from citycard.office.bank import orders, statements
+    from citycard.office.bank.models import BankAccount, BankEntry, PaymentOrder
+    from citycard.office.participants.models import Participant, SettlementTerms
+    from citycard.office.settlement import settle
+
+    for number, one in enumerate(Participant.objects.order_by("id")):
+        account = OURS if one.pk == SCHEME else f"6222000000000000{number:03d}"
+        BankAccount.objects.update_or_create(
+            participant=one, defaults={"number": account, "mandate": one.pk == ISSUER}
+        )
+    SettlementTerms.objects.create(participant_id=METRO, period="weekly", limit_fen=1, hold_over_limit=True)
+    settle(DAY)
+    made = orders.order(DAY, "kim")
+    paid = PaymentOrder.objects.select_related("payment").get(payment__payee=BUS)
+    yuan = f"{paid.payment.amount_fen / 100:.2f}"
+    moves = (
+        Move(f"-{yuan}", paid.end_to_end),
+        Move("12.34", text="来源不明", account="6225880000001234"),
+    )
+    statements.take(Bank().says(DAY, *moves), "bank.xml", "kim")
+    reports = home / "reports" / f"{DAY:%Y-%m}"
+    reports.mkdir(parents=True)
+    (reports / f"{BUS}.pdf").write_bytes(b"%PDF-")
+    return BankEntry.objects.get(purpose="open").pk, made.files[0].id, paid.end_to_end
 
 
 def trouble(pans: list[str], terminal: str) -> None:

@@ -30,7 +30,16 @@ runs               no      no         yes       yes      yes
 run                no      no         yes       yes      yes
 participant        no      no         yes       yes      yes
 statement          no      no         yes       yes      yes
+bank               no      no         yes       yes      yes
+bank_entry         no      no         yes       yes      yes
+bank_order         no      no         yes       yes      yes
+standing           no      no         yes       yes      yes
+terms              no      no         yes       yes      yes
+reports            no      no         yes       yes      yes
+report             no      no         yes       yes      yes
+bank_file          no      no         yes       no       yes
 taps               no      no         yes       yes      yes
+tap                no      no         yes       yes      yes
 ledger             no      no         yes       yes      yes
 account            no      no         yes       yes      yes
 exchange           no      no         yes       yes      yes
@@ -53,7 +62,7 @@ ROLES = (Role.CLERK, Role.KEY_CUSTODIAN, Role.CLEARING_OFFICER, Role.AUDITOR, Ro
 TABLE = {
     line.split()[0]: dict(zip(ROLES, line.split()[1:], strict=True)) for line in DOORS.split("\n") if line
 }
-MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "taps", "ledger", "exchange", "exchanged", "disputes", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab"]  # fmt: skip
+MENU = ["dashboard", "cards", "holders", "hotlist", "approvals", "runs", "bank", "standing", "terms", "reports", "taps", "ledger", "exchange", "exchanged", "disputes", "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab"]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.value)

@@ -9,7 +9,7 @@ from tests.console import city as small
 
 BARE = (
     "dashboard", "search", "cards", "holders", "register", "hotlist", "approvals", "runs", "taps", "ledger",
-    "exchange", "exchanged", "disputes",
+    "exchange", "exchanged", "disputes", "bank", "standing", "terms", "reports",
     "terminals", "alarms", "participants", "tariffs", "contracts", "keys", "audit", "staff", "taplab",
 )  # fmt: skip
 
@@ -24,6 +24,11 @@ def addresses(city: small.Small) -> dict[str, str]:
         "run": [day],
         "participant": [day, small.BUS],
         "statement": [day, f"{small.BUS}.csv"],
+        "bank_entry": [city.entry],
+        "bank_file": [city.file],
+        "bank_order": [city.order],
+        "tap": [city.tap],
+        "report": [f"{small.DAY:%Y-%m}", f"{small.BUS}.pdf"],
         "account": [f"position:{small.BUS}"],
         "terminal": [city.bus_terminal],
         "exchanged_tap": [city.exchanged],

@@ -16,7 +16,7 @@ OFFICE = Path(office.__file__).parent
 CATALOGUE = OFFICE / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
 ROOMS = (
     *("audit", "staff", "participants", "holders", "cards", "ledger", "intake", "issuing", "settlement"),
-    *("taplab", "partners", "disputes"),
+    *("bank", "taplab", "partners", "disputes"),
 )
 MARKS = {"_", "gettext", "gettext_lazy"}
 

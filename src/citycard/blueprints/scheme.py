@@ -17,7 +17,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from citycard.core import fees
 from citycard.core.calendar import Calendar
+from citycard.core.cycles import LAG_MAX
 from citycard.core.problem import Problem
 from citycard.services import load_config, service_named
 from citycard.services.concession import ClassName
@@ -25,6 +27,7 @@ from citycard.services.model import BasisPoints, Config, Fen, LineNumber, Statio
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+BankCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{8,14}$")]  # a BIC or a national code
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 ServiceName = Literal["bus", "metro", "retail"]
 Role = Literal["issuer", "acquirer", "retailer", "scheme", "subsidy"]
@@ -32,6 +35,42 @@ Role = Literal["issuer", "acquirer", "retailer", "scheme", "subsidy"]
 EITHER: Final = ("acquirer", "issuer")  # payers a contract may name without naming a participant
 LOAD_CODE: Final = 0  # the service code of top-ups in contracts
 LINE_MAX, STATION_MAX, UNIT_MAX = 9999, 99, 99  # digits a terminal id has for each
+
+
+class BankAccount(Config):
+    """Where a participant is paid and pays from; the scheme's own is the settlement account."""
+
+    holder: Annotated[str, StringConstraints(min_length=1, max_length=140)]
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{5,34}$")]
+    bank: BankCode
+    mandate: bool = False  # the scheme may order payments from this account
+
+
+class SettlementTerms(Config):
+    """When a participant is settled, from which amount, and how far it is trusted."""
+
+    period: Literal["daily", "weekly", "monthly"] = "daily"
+    lag_days: Annotated[int, Field(ge=0, le=LAG_MAX)] = 0  # working days later: T+n
+    weekday: Annotated[int, Field(ge=1, le=7)] = 1  # weekly: 1 Monday to 7 Sunday
+    month_day: Annotated[int, Field(ge=1, le=31)] = 31  # monthly; the last day where a month is shorter
+    minimum_fen: Fen = 0  # below it a position is carried to the next cycle
+    deposit_fen: Fen = 0  # guarantee deposit required
+    limit_fen: Fen | None = None  # of the open position, either way
+    hold_over_limit: bool = False  # payments over the limit wait for an officer
+
+
+class Workdays(Config):
+    """When banks work: rest days of the week, holidays, and rest days worked instead."""
+
+    rest_days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = ()
+    holidays: tuple[date, ...] = ()
+    worked: tuple[date, ...] = ()
+
+    @model_validator(mode="after")
+    def _leaves_work(self) -> Workdays:
+        if len(set(self.rest_days)) == 7:
+            raise ValueError("rest_days leaves no day on which banks work")
+        return self
 
 
 class Participant(Config):
@@ -43,6 +82,8 @@ class Participant(Config):
     name_zh: Name
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     pan_prefix: Annotated[str, StringConstraints(pattern=r"^0[0-9]{5,12}$")] | None = None  # issuers
+    bank_account: BankAccount | None = None
+    settlement: SettlementTerms | None = None
 
 
 class Product(Config):
@@ -99,11 +140,21 @@ class Tariff(Config):
     config: dict[str, Any]
 
 
+class FeeStep(Config):
+    """What a tap up to an amount pays, instead of the contract's rate and fixed fee."""
+
+    up_to_fen: Annotated[int, Field(ge=0, le=10**12)]
+    charge_bp: BasisPoints = 0
+    fixed_fen: Fen = 0
+
+
 class Contract(Config):
     """How a fee on taps is shared and who bears discounts; nothing said about whom or what: any.
 
     Rates in basis points of the amount: `charge_bp` is the whole fee, paid out of the acquirer's side;
     `acquirer_bp` and `issuer_bp` go back to the acquirer and to the issuer, the scheme keeps the rest.
+    A fixed fee comes on top; `min_fen` and `max_fen` bound the fee of one tap; `steps` replace rate and fixed
+    fee by amount. `fee_acquirer_bp` and `fee_issuer_bp` divide the fee itself, where rates do not.
     """
 
     contract: Key
@@ -115,13 +166,26 @@ class Contract(Config):
     charge_bp: BasisPoints
     acquirer_bp: BasisPoints
     issuer_bp: BasisPoints
+    fixed_fen: Fen = 0
+    min_fen: Fen = 0
+    max_fen: Fen | None = None
+    steps: tuple[FeeStep, ...] = ()
+    fee_acquirer_bp: BasisPoints | None = None
+    fee_issuer_bp: BasisPoints | None = None
     concession_payer: Key
     transfer_payer: Key
+
+    @property
+    def steps_text(self) -> str:
+        """The steps as the table of contracts carries them."""
+        return " ".join(f"{step.up_to_fen}:{step.charge_bp}:{step.fixed_fen}" for step in self.steps)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Contract:
         if self.acquirer_bp + self.issuer_bp > self.charge_bp:
             raise ValueError("acquirer_bp and issuer_bp together are above charge_bp")
+        for fault in fees.faults(dict(self) | {"steps": self.steps_text}):
+            raise ValueError(fault)
         if self.valid_until and self.valid_until < self.valid_from:
             raise ValueError("valid_until is before valid_from")
         return self
@@ -175,6 +239,7 @@ class Scheme(Config):
     city: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
     accounting: Accounting = Accounting()
     limits: Limits = Limits()
+    workdays: Workdays = Workdays()
     participants: Annotated[tuple[Participant, ...], Field(min_length=1)]
     products: tuple[Product, ...] = ()
     lines: tuple[Line, ...] = ()
@@ -278,6 +343,7 @@ class Scheme(Config):
         for contract in self.contracts:
             row = dict(contract)
             row["service"] = _service_code(contract.service)
+            row["steps"] = contract.steps_text or None
             for name in ("acquirer", "issuer", "concession_payer", "transfer_payer"):
                 row[name] = of(row[name])
             rows.append(row)

@@ -8,6 +8,7 @@ from datetime import date
 
 from citycard.clearing.problems import CONTRACT_AMBIGUOUS
 from citycard.clearing.rules import LOAD_SERVICE
+from citycard.core import fees
 from citycard.core.tables import Row
 
 Combination = tuple[int, str, str, date]  # service, acquirer, issuer, business date
@@ -45,31 +46,37 @@ def rates(contracts: Sequence[Row], combinations: Iterable[Combination]) -> list
     """One row of rates per combination that a contract covers, with the payers named.
 
     `concession_payer` and `transfer_payer` are participants; a discount the acquirer bears moves no money.
-    A load no row covers has rates of zero: the retailer owes the issuer what was loaded.
+    A load no row covers has rates of zero: the retailer owes the issuer what was loaded. `fees` are the
+    contract's steps as `core.fees` reads them, the same for all rows of a `fee_no`.
     """
     found = []
+    # By its place among all contracts, so that rates asked for one by one never share a number.
+    numbers = {"": 0} | {row["contract"]: number for number, row in enumerate(contracts, 1)}
     for combination in combinations:
         service, acquirer, issuer, day = combination
         row = covering(contracts, combination)
         if row is None and service != LOAD_SERVICE:
             continue
+        name = row["contract"] if row else ""
+        whole, acquirer_part, issuer_part = fees.parts(row)
         payer = {"acquirer": acquirer, "issuer": issuer}
+        bears = {
+            field: payer.get(row[field], row[field]) if row else acquirer
+            for field in ("concession_payer", "transfer_payer")
+        }
         found.append(
             {
                 "rate_service": service,
                 "acquirer": acquirer,
                 "issuer": issuer,
                 "business_date": day,
-                "contract": row["contract"] if row else "",
-                "charge_bp": row["charge_bp"] if row else 0,
-                "acquirer_bp": row["acquirer_bp"] if row else 0,
-                "issuer_bp": row["issuer_bp"] if row else 0,
-                "concession_payer": payer.get(row["concession_payer"], row["concession_payer"])
-                if row
-                else acquirer,
-                "transfer_payer": payer.get(row["transfer_payer"], row["transfer_payer"])
-                if row
-                else acquirer,
+                "contract": name,
+                "charge_bp": whole,
+                "acquirer_bp": acquirer_part,
+                "issuer_bp": issuer_part,
+                **bears,
+                "fee_no": numbers[name],
+                "fees": ";".join(":".join(map(str, tier)) for tier in fees.tiers(row)),
             }
         )
     return found

@@ -23,7 +23,7 @@ OTHER: Final = "other"  # the lake's folder for taps of issuers nobody knows
 SEQUENCE_DIGITS: Final = 10  # as `core.record.record_id` writes them
 DIGEST_DIGITS: Final = 16  # of a batch digest, enough to tell deliveries of one record apart
 RATE_KEY: Final = ("rate_service", "acquirer", "issuer", "business_date")
-RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in RATE_KEY)
+RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in (*RATE_KEY, "fees"))
 NOT_KEPT: Final = ("batch_no", "original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
 TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accepted taps to shares, shares to positions: whole fen only, and every tap's shares add up to zero.
 
-For a purchase of A with the whole fee f, issuer part i and acquirer part a (facts 8.4): the issuer pays
-A - i, the acquirer's side receives A - f + a, the scheme keeps f - i - a. The acquirer hands A - f on to
-the operators by weight. A discount somebody else than the acquirer bears is paid by them to the operators
-by the same weights. For a load of A the retailer owes A to the issuer; a fee comes out of the issuer's
-side. Every division is by largest remainder.
+For a purchase of A with the whole fee f (`core.fees`), issuer part i and acquirer part a (facts 8.4): the
+issuer pays A - i, the acquirer's side receives A - f + a, the scheme keeps f - i - a. The acquirer hands
+A - f on to the operators by weight. A discount somebody else than the acquirer bears is paid by them to the
+operators by the same weights. For a load of A the retailer owes A to the issuer; a fee comes out of the
+issuer's side. Every division is by largest remainder.
 
 Taps that are alike in all of that are divided once and counted: a city day of millions has some thousand
 different fares. Every row here stands for `taps` taps and carries the amounts of one.
@@ -19,9 +19,9 @@ import ibis
 
 from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Step, moment_text
+from citycard.clearing.fees import charged
 from citycard.clearing.judge import ACCEPTED, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
 from citycard.core import tables
-from citycard.core.money import BASIS
 from citycard.core.record import Kind
 
 PLACE_KEY: Final = tuple(n for n in s.PLACES.arrow.names if n != "place_no")
@@ -66,29 +66,27 @@ def _alike(like: Expression, rates: Expression, settings: Expression) -> Express
     """What each kind of tap is worth, called by a number."""
     t = like.inner_join(rates, RATE_KEY).select(like, *RATE_COLUMNS)
     order = ibis.window(order_by=[t[name] for name in LIKE])
-    return _price(t.mutate(tap=ibis.row_number().over(order).cast("string")), settings)
+    return _price(charged(t.mutate(tap=ibis.row_number().over(order).cast("string")), rates), settings)
 
 
-def _priced(judged: Expression, settings: Expression) -> Expression:
+def _priced(judged: Expression, rates: Expression, settings: Expression) -> Expression:
     """The same tap by tap, with the card."""
-    return _price(_named(judged), settings, *OF_CARD)
+    return _price(charged(_named(judged), rates), settings, *OF_CARD)
 
 
 def _price(t: Expression, settings: Expression, *more: str) -> Expression:
     """Taps with their fee and its three parts, and what is to be divided among operators."""
     t = t.cross_join(settings)
     load = t.kind == int(Kind.LOAD)
-    fee = whole(t.amount_fen * t.charge_bp + BASIS // 2, BASIS)
     borne = {
         "concession_due_fen": (~load & (t.concession_payer != t.acquirer)).ifelse(t.concession_fen, 0),
         "transfer_due_fen": (~load & (t.transfer_payer != t.acquirer)).ifelse(t.transfer_fen, 0),
     }
-    t = t.mutate(load=load, fee_fen=fee, scheme_bp=t.charge_bp - t.issuer_bp - t.acquirer_bp, **borne)
+    t = t.mutate(load=load, scheme_bp=t.charge_bp - t.issuer_bp - t.acquirer_bp, **borne)
     t = t.mutate(pot_fen=t.load.ifelse(0, t.amount_fen - t.fee_fen))
-    rate = (t.charge_bp == 0).ifelse(1, t.charge_bp)
     for part in ("issuer", "acquirer", "scheme"):
         share = t.fee_fen * t[f"{part}_bp"]
-        t = t.mutate(**{f"{part}_part": whole(share, rate), f"{part}_rest": share % rate})
+        t = t.mutate(**{f"{part}_part": whole(share, t.charge_bp), f"{part}_rest": share % t.charge_bp})
     left = t.fee_fen - t.issuer_part - t.acquirer_part - t.scheme_part
     i, a, c = t.issuer_rest, t.acquirer_rest, t.scheme_rest
     ahead = {
@@ -238,7 +236,7 @@ def _movements(priced: Expression) -> Expression:
     return t.mutate(last_at=moment_text(t.last_at)).select(*tables.MOVEMENTS.names)
 
 
-PRICED: Final = Step("priced", _priced, JUDGED, s.SETTINGS, view=True)
+PRICED: Final = Step("priced", _priced, JUDGED, s.RATES, s.SETTINGS, view=True)
 LIKE_TAPS: Final = Step("like_taps", _like, JUDGED)
 ALIKE: Final = Step("alike", _alike, LIKE_TAPS, s.RATES, s.SETTINGS)
 GROUNDS: Final = Step("grounds", _grounds, ALIKE, s.PLACES)

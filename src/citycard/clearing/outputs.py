@@ -17,6 +17,7 @@ from pyarrow import csv
 
 from citycard.clearing import carry, judge, money
 from citycard.clearing.engine import Engine, Source, Step
+from citycard.clearing.paper import as_pdf
 from citycard.clearing.reference import Reference
 from citycard.clearing.rules import ALL
 from citycard.clearing.shards import Shards
@@ -107,7 +108,7 @@ def write_table(table: Table, rows: Iterable[pa.RecordBatch], path: Path) -> Non
 def write_statements(
     folder: Path, revenue: list[Row], reference: Reference, day: date, sheets: bool
 ) -> list[str]:
-    """A CSV and a workbook per participant who earned or owes something; returns who."""
+    """A CSV, a workbook and a PDF per participant who earned or owes something; returns who."""
     folder.mkdir(parents=True, exist_ok=True)
     who = sorted({row["participant"] for row in revenue})
     for participant in who:
@@ -116,4 +117,5 @@ def write_statements(
         (folder / f"{stem}.csv").write_bytes(as_csv(found))
         if sheets:
             (folder / f"{stem}.xlsx").write_bytes(as_xlsx(found))
+            (folder / f"{stem}.pdf").write_bytes(as_pdf(found))
     return who

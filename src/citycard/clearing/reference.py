@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from citycard.clearing.decode import card_numbers
 from citycard.clearing.problems import INPUT_INVALID, INPUT_MISSING
-from citycard.core.money import BASIS
+from citycard.core import fees
 from citycard.core.tables import (
     CARDS,
     CONTRACTS,
@@ -141,12 +141,8 @@ def _check(folder: Path, reference: Reference) -> None:
         ):
             if row[field] is not None and not (words and row[field] in ("acquirer", "issuer")):
                 needed("contracts.csv", f"contract {row['contract']}, {field},", row[field])
-        parts = (row["acquirer_bp"], row["issuer_bp"])
-        if min(parts) < 0 or sum(parts) > row["charge_bp"] or row["charge_bp"] > BASIS:
-            why = (
-                f"contract {row['contract']} gives away more than its fee of {row['charge_bp']} basis points"
-            )
-            raise INPUT_INVALID(path=folder / "contracts.csv", why=why)
+        for why in fees.faults(row):
+            raise INPUT_INVALID(path=folder / "contracts.csv", why=f"contract {row['contract']}: {why}")
     for file, table, key in (
         ("terminals.csv", reference.terminals, "terminal"),
         ("cards.csv", reference.cards, "card"),

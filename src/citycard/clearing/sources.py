@@ -109,11 +109,13 @@ RATES: Final = Source(
             ("issuer", TEXT),
             ("business_date", DAY),
             ("contract", TEXT),
-            ("charge_bp", INT),
+            ("charge_bp", INT),  # the whole of which the next two are parts
             ("acquirer_bp", INT),
             ("issuer_bp", INT),
             ("concession_payer", TEXT),
             ("transfer_payer", TEXT),
+            ("fee_no", INT),  # of the contract in this run
+            ("fees", TEXT),  # its steps: `clearing.fees`
         ]
     ),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements: what a participant earned and owes on a date, for people, as CSV and XLSX.
+"""Statements: what a participant earned and owes on a date, for people, as CSV and XLSX (PDF: `paper`).
 
 Headings are in English and Chinese; amounts are yuan with two decimals in print and exact, for they are
 made from whole fen. The same figures always give the same bytes.
@@ -19,9 +19,11 @@ from itertools import groupby
 from typing import Final
 
 from openpyxl import Workbook
+from openpyxl.chart import BarChart, Reference
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.worksheet.worksheet import Worksheet
 
+from citycard.clearing.rules import LOAD_SERVICE
 from citycard.core.money import yuan
 from citycard.core.tables import Row
 from citycard.services import REGISTRY
@@ -46,6 +48,9 @@ CAUSES: Final = {
     "transfer": "Transfer discounts 换乘优惠",
     "load": "Loads 充值",
 }
+DAY_HEADINGS: Final = (
+    "Date 日期", *HEADINGS[5:], "Moved by the bank 银行已划付 (CNY)",
+)  # fmt: skip
 TOTAL: Final = "Total 合计"
 WIDTHS: Final = (16, 20, 30, 28, 10, 20, 20, 20)
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first moment a zip file can tell
@@ -72,17 +77,53 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """A date within a longer period: both sides of the position, and what the bank moved of it so far."""
+
+    settle_on: date
+    receivable_fen: int
+    payable_fen: int
+    moved_fen: int  # signed like the net
+
+    @property
+    def net_fen(self) -> int:
+        """Receivable less payable."""
+        return self.receivable_fen - self.payable_fen
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """A participant's statement of a date."""
+    """A participant's statement of a date, or of a longer period with its dates."""
 
     participant: str
     title: str
     settle_on: date
     lines: tuple[Line, ...]
+    period: str = ""
+    days: tuple[Day, ...] = ()
+
+    @property
+    def dated(self) -> str:
+        """The date or the period."""
+        return self.period or self.settle_on.isoformat()
+
+    @property
+    def bars(self) -> list[tuple[str, int, int]]:
+        """What its chart shows: label, receivable, payable; by date over a period, else by service."""
+        if self.days:
+            return [(f"{d.settle_on:%m-%d}", d.receivable_fen, d.payable_fen) for d in self.days]
+        sums = [line for line in self.lines if line.total and line.service != TOTAL]
+        return [(line.service, line.receivable_fen, line.payable_fen) for line in sums]
 
 
 def statement(
-    participant: str, revenue: Sequence[Row], names: Mapping[str, tuple[str, str]], settle_on: date
+    participant: str,
+    revenue: Sequence[Row],
+    names: Mapping[str, tuple[str, str]],
+    settle_on: date,
+    *,
+    period: str = "",
+    days: Sequence[Day] = (),
 ) -> Statement:
     """Lines by service, counterparty and cause, a subtotal per service, and the total at the end."""
     own = sorted(
@@ -97,10 +138,12 @@ def statement(
         details += part
     lines.append(_sum(details, TOTAL))
     title = " ".join((participant, *names.get(participant, ())))
-    return Statement(participant, title, settle_on, tuple(lines))
+    return Statement(participant, title, settle_on, tuple(lines), period, tuple(days))
 
 
 def _title(service: int) -> str:
+    if service == LOAD_SERVICE:
+        return CAUSES["load"]
     known = REGISTRY.get(service)
     return f"{known.title_en} {known.title_zh}" if known else f"Service {service} 业务"
 
@@ -123,23 +166,29 @@ def as_csv(found: Statement) -> bytes:
     """The statement as CSV, with the mark by which spreadsheets know UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(("Statement 结算单", found.title, found.settle_on.isoformat()))
+    writer.writerow(("Statement 结算单", found.title, found.dated))
     writer.writerow(HEADINGS)
     for line in found.lines:
         amounts = (line.receivable_fen, line.payable_fen, line.net_fen)
         taps = "" if line.taps is None else line.taps
         plain = (yuan(amount).replace(",", "") for amount in amounts)
         writer.writerow((line.service, line.counterparty, line.name, line.cause, taps, *plain))
+    if found.days:
+        writer.writerow(())
+        writer.writerow(DAY_HEADINGS)
+        for day in found.days:
+            plain = (yuan(fen).replace(",", "") for fen in _of_day(day))
+            writer.writerow((day.settle_on.isoformat(), *plain))
     return text.getvalue().encode("utf-8-sig")
 
 
 def as_xlsx(found: Statement) -> bytes:
-    """The statement as a workbook of one sheet."""
+    """The statement as a workbook: the lines, and a sheet with what the chart shows and the chart."""
     book = Workbook()
     sheet = book.active
     assert isinstance(sheet, Worksheet)
     sheet.title = "Statement 结算单"
-    sheet.append(("Statement 结算单", found.title, "", "", found.settle_on.isoformat()))
+    sheet.append(("Statement 结算单", found.title, "", "", found.dated))
     sheet.append(HEADINGS)
     for line in found.lines:
         amounts = (line.receivable_fen, line.payable_fen, line.net_fen)
@@ -154,12 +203,41 @@ def as_xlsx(found: Statement) -> bytes:
             )
         )
     _dress(sheet, found)
+    _chart(book, found)
     moment = datetime.combine(found.settle_on, datetime.min.time())
     book.properties.created = book.properties.modified = moment
     book.properties.creator = "citycard"
     raw = io.BytesIO()
     book.save(raw)
     return _timeless(raw.getvalue(), moment)
+
+
+def _of_day(day: Day) -> tuple[int, int, int, int]:
+    return day.receivable_fen, day.payable_fen, day.net_fen, day.moved_fen
+
+
+def _chart(book: Workbook, found: Statement) -> None:
+    """A second sheet: by date over a period, else by service."""
+    sheet = book.create_sheet("Chart 图表")
+    sheet.append(DAY_HEADINGS if found.days else ("Service 业务", *HEADINGS[5:7]))
+    if found.days:
+        for day in found.days:
+            sheet.append((day.settle_on.isoformat(), *(Decimal(fen) / 100 for fen in _of_day(day))))
+    else:
+        for label, receivable_fen, payable_fen in found.bars:
+            sheet.append((label, Decimal(receivable_fen) / 100, Decimal(payable_fen) / 100))
+    for column in "ABCDE":
+        sheet.column_dimensions[column].width = 22
+    last = sheet.max_row
+    if last == 1:
+        return
+    chart = BarChart()
+    chart.title = f"{found.title} · {found.dated}"
+    chart.add_data(Reference(sheet, min_col=2, max_col=3, min_row=1, max_row=last), titles_from_data=True)
+    chart.set_categories(Reference(sheet, min_col=1, min_row=2, max_row=last))
+    chart.width, chart.height = 24, 11
+    chart.x_axis.delete = chart.y_axis.delete = False
+    sheet.add_chart(chart, "G2")
 
 
 def _dress(sheet: Worksheet, found: Statement) -> None:

@@ -16,6 +16,7 @@ import typer
 from citycard import __version__
 from citycard.cli import (
     apportion,
+    bank,
     bench,
     card,
     city,
@@ -46,8 +47,10 @@ app.add_typer(apportion.app, name="apportion")
 app.add_typer(fares.app, name="fares")
 app.add_typer(conform.app, name="conform")
 app.add_typer(partners.app, name="partners")
+app.add_typer(bank.app, name="bank")
+app.add_typer(bank.reports, name="report")
 app.add_typer(lab.app, name="lab")
-for module in (city, bench, lake):
+for module in (city, bank, bench, lake):
     module.register(app)
 
 

@@ -2,9 +2,9 @@
 """Declared tables: what the edges tell each other, as column, type and unit.
 
 The office and clearing are strangers; they exchange folders of these tables as CSV (UTF-8, header line,
-empty = null) with the table's version in a first comment line. The lake keeps the same columns as
-Parquet. Types: `int` (64 bit), `text`, `date` (YYYY-MM-DD), `moment` (YYYY-MM-DDTHH:MM:SS, scheme time),
-`flag` (0 or 1). Bytes travel as lower-case hex text.
+empty = null) with the table's version in a first comment line; files of earlier versions stay readable. The
+lake keeps the same columns as Parquet. Types: `int` (64 bit), `text`, `date` (YYYY-MM-DD), `moment`
+(YYYY-MM-DDTHH:MM:SS, scheme time), `flag` (0 or 1). Bytes travel as lower-case hex text.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Column:
     type: str
     note: str = ""
     null: bool = False
+    since: int = 1  # the table's version that brought it
+    default: Any = None  # its value in rows of versions before
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +56,36 @@ class Table:
         writer.writerow(self.names)
         count = 0
         for row in rows:
-            writer.writerow([_to_text(column, row[column.name]) for column in self.columns])
+            writer.writerow([_to_text(column, _value(column, row)) for column in self.columns])
             count += 1
         return count
 
     def read(self, source: TextIO) -> Iterator[Row]:
         """Yield rows with typed values; `TableError` on another table, version, column or value."""
-        title = source.readline().strip()
-        if title != f"# {self.name} v{self.version}":
-            raise TableError(f"expected '# {self.name} v{self.version}' on line 1, found {title[:60]!r}")
+        columns, missing = self._as_of(source.readline().strip())
+        names = [column.name for column in columns]
         reader = csv.reader(source)
         header = next(reader, [])
-        if header != self.names:
-            raise TableError(f"{self.name}: columns are {','.join(header)[:200]}, not {','.join(self.names)}")
+        if header != names:
+            raise TableError(f"{self.name}: columns are {','.join(header)[:200]}, not {','.join(names)}")
         for number, cells in enumerate(reader, start=3):
-            if len(cells) != len(self.columns):
-                raise TableError(f"{self.name} line {number}: {len(cells)} cells, {len(self.columns)} wanted")
-            yield {
-                c.name: _from_text(self, c, cell, number) for c, cell in zip(self.columns, cells, strict=True)
-            }
+            if len(cells) != len(columns):
+                raise TableError(f"{self.name} line {number}: {len(cells)} cells, {len(columns)} wanted")
+            row = {c.name: _from_text(self, c, cell, number) for c, cell in zip(columns, cells, strict=True)}
+            yield row | missing
+
+    def _as_of(self, title: str) -> tuple[list[Column], Row]:
+        """The columns of the version a file's first line names, and the values of those that came later."""
+        for version in range(1, self.version + 1):
+            if title == f"# {self.name} v{version}":
+                later = {column.name: column.default for column in self.columns if column.since > version}
+                return [column for column in self.columns if column.since <= version], later
+        raise TableError(f"expected '# {self.name} v{self.version}' on line 1, found {title[:60]!r}")
+
+
+def _value(column: Column, row: Mapping[str, Any]) -> Any:
+    """The row's value; a row made for an older version need not have the later columns."""
+    return row[column.name] if column.since == 1 else row.get(column.name, column.default)
 
 
 def _to_text(column: Column, value: Any) -> str:
@@ -105,13 +118,29 @@ def _from_text(table: Table, column: Column, cell: str, line: int) -> Any:
 
 
 def _table(name: str, key: str, *columns: str, version: int = 1) -> Table:
-    """Columns as `name:type` or `name:type?` (may be empty), `#` starts a note."""
+    """Columns as `name:type` or `name:type?` (may be empty), `#` starts a note.
+
+    `@2` or `@2=0` behind the type: since version 2, and what stands there in rows of before.
+    """
     parsed = []
     for column in columns:
         spec, _, note = column.partition("#")
-        label, _, kind = spec.strip().partition(":")
+        label, _, rest = spec.strip().partition(":")
+        kind, _, later = rest.partition("@")
+        since, _, default = later.partition("=")
         assert kind.rstrip("?") in TYPES, column
-        parsed.append(Column(label, kind.rstrip("?"), note.strip(), kind.endswith("?")))
+        null = kind.endswith("?")
+        assert not later or null or (kind == "int" and default), f"{column}: rows of before need a value"
+        parsed.append(
+            Column(
+                label,
+                kind.rstrip("?"),
+                note.strip(),
+                null,
+                int(since or 1),
+                int(default) if default else None,
+            )
+        )
     return Table(name, version, tuple(key.split()), tuple(parsed))
 
 
@@ -155,6 +184,13 @@ CONTRACTS: Final = _table(
     "issuer_bp:int # part of the amount the issuer gets of that fee",
     "concession_payer:text # acquirer | issuer | a participant id: who bears concessions",
     "transfer_payer:text # the same for transfer discounts",
+    "fixed_fen:int@2=0 # on every tap, beside the rate",
+    "min_fen:int@2=0 # least fee of a tap; never more than its amount",
+    "max_fen:int?@2 # most; empty: none",
+    "steps:text?@2 # up_to_fen:charge_bp:fixed_fen, space separated, rising: instead of rate and fixed fee",
+    "fee_acquirer_bp:int?@2 # part of the fee, not of the amount; with the next instead of the parts above",
+    "fee_issuer_bp:int?@2",
+    version=2,
 )  # fmt: skip
 TARIFFS: Final = _table(
     "tariffs", "service version",
@@ -203,6 +239,11 @@ TOTALS: Final = _table(
 LOADS: Final = _table(
     "loads", "tap",
     "tap:text", "pan:text", "counter:int", "issuer:text", "tapped_at:moment", "amount_fen:int",
+)  # fmt: skip
+# What a participant may tell the office for comparison.
+THEIR_POSITIONS: Final = _table(
+    "their_positions", "settle_on participant",
+    "settle_on:date", "participant:text", "net_fen:int # as the participant sees it; + is owed to it",
 )  # fmt: skip
 TO_CLEARING: Final = (PARTICIPANTS, TERMINALS, CARDS, HOTLIST, LINES, CONTRACTS, TARIFFS, SAMS)
 FROM_CLEARING: Final = (VERDICTS, POSITIONS, MOVEMENTS, REVENUE)

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "citycard.office.issuing",
     "citycard.office.intake",
     "citycard.office.settlement",
+    "citycard.office.bank",
     "citycard.office.taplab",
     "citycard.office.partners",
     "citycard.office.disputes",

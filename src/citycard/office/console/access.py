@@ -29,6 +29,7 @@ CLERK, CUSTODIAN, CLEARING, AUDITOR, ADMIN = (
 )  # fmt: skip
 CARD_DESK: Final = ALL - {CUSTODIAN}
 BACK_OFFICE: Final = frozenset({CLEARING, AUDITOR, ADMIN})
+MONEY_MOVERS: Final = frozenset({CLEARING, ADMIN})  # may make the payments of a closed date
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,15 @@ PAGES: Final[dict[str, Page]] = {
     "approvals": Page(_("Approvals"), CARD_DESK, DESK, "how_to_reg"),
     "runs": Page(_("Settlement runs"), BACK_OFFICE, MONEY, "balance"),
     "run": Page(_("Settlement run"), BACK_OFFICE),
+    "bank": Page(_("Settlement bank"), BACK_OFFICE, MONEY, "assured_workload"),
+    "bank_entry": Page(_("Movement at the bank"), BACK_OFFICE),
+    "bank_file": Page(_("Payment file"), MONEY_MOVERS),
+    "bank_order": Page(_("Payment order"), BACK_OFFICE),
+    "standing": Page(_("Reconciliation"), BACK_OFFICE, MONEY, "rule"),
+    "terms": Page(_("Settlement terms"), BACK_OFFICE, MONEY, "event_repeat"),
+    "reports": Page(_("Monthly reports"), BACK_OFFICE, MONEY, "summarize"),
     "taps": Page(_("Taps"), BACK_OFFICE, MONEY, "contactless"),
+    "tap": Page(_("Tap"), BACK_OFFICE),
     "ledger": Page(_("Ledger"), BACK_OFFICE, MONEY, "account_balance"),
     "account": Page(_("Account"), BACK_OFFICE),
     "exchange": Page(_("Between cities"), BACK_OFFICE, MONEY, "sync_alt"),
@@ -78,7 +87,6 @@ PAGES: Final[dict[str, Page]] = {
 }
 FULL_HOLDER_DATA: Final = frozenset({CLERK})  # all others see holders masked
 ALARM_CLOSERS: Final = frozenset({CLEARING, ADMIN})
-MONEY_MOVERS: Final = frozenset({CLEARING, ADMIN})  # may make the payments of a closed date
 
 
 def actor(request: HttpRequest) -> Actor:

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from citycard.office import audit
+from citycard.office.bank.models import BankAccount
 from citycard.office.participants import models as scheme
 from citycard.office.staff.models import User
 
@@ -78,6 +79,22 @@ class ContractAdmin(Kept):
 
     list_display = ["contract", "acquirer", "issuer", "valid_from", "valid_until", "charge_bp"]
     list_select_related = ["acquirer", "issuer"]
+
+
+@admin.register(scheme.SettlementTerms)
+class SettlementTermsAdmin(Kept):
+    """Settlement terms."""
+
+    list_display = ["participant", "period", "lag_days", "minimum_fen", "limit_fen", "hold_over_limit"]
+    list_select_related = ["participant"]
+
+
+@admin.register(BankAccount)
+class BankAccountAdmin(Kept):
+    """Bank accounts: whole numbers only in the form of one account."""
+
+    list_display = ["participant", "holder", "masked", "bank", "mandate"]
+    list_select_related = ["participant"]
 
 
 @admin.register(User)

@@ -8,6 +8,7 @@ from typing import Final
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from citycard.core.cycles import DAILY, WEEKLY, Cycle
 from citycard.core.interop.evidence import AWAY
 from citycard.core.record import Flag
 from citycard.core.refusal import Reason
@@ -92,6 +93,10 @@ ACCOUNTS: Final[dict[str, Text]] = {
     "clearing": _("clearing of a business date"),
     "suspense": _("in suspense"),
     "bank": _("settlement bank"),
+    "cash": _("held at the bank"),
+    "unallocated": _("moved by the bank, not matched"),
+    "own": _("the scheme's own money"),
+    "guarantee": _("guarantee deposits"),
 }
 TRANSFERS: Final[dict[str, Text]] = {
     "load": _("load"),
@@ -101,6 +106,11 @@ TRANSFERS: Final[dict[str, Text]] = {
     "position": _("position of the day"),
     "settle": _("payment"),
     "payment": _("payment"),
+    "bank_in": _("money in at the bank"),
+    "bank_out": _("money out at the bank"),
+    "bank_own": _("kept by the scheme"),
+    "bank_match": _("matched by hand"),
+    "bank_opening": _("balance brought forward at the bank"),
     "deposit": _("deposit"),
     "deposit_back": _("deposit paid back"),
     "issue_fee": _("issue fee"),
@@ -140,6 +150,29 @@ ROLES: Final[dict[str, Text]] = {
     "partner": _("partner in another city"),
     "hub": _("hub"),
 }
+PAYMENT_STATES: Final[dict[str, Text]] = {
+    "even": _("nothing to pay"),
+    "carried": _("carried to the next cycle"),
+    "to_order": _("not ordered yet"),
+    "held": _("held"),
+    "made": _("made"),
+    "awaited": _("awaited"),
+    "sent": _("sent"),
+    "executed": _("executed"),
+    "rejected": _("rejected by the bank"),
+}
+UNMATCHED: Final[dict[str, Text]] = {
+    "unknown": _("no order has this reference"),
+    "ambiguous": _("several orders fit"),
+    "duplicate": _("the order is executed already"),
+    "too_little": _("less than is open of the order"),
+    "too_much": _("more than is open of the order"),
+    "direction": _("the order goes the other way"),
+    "state": _("the order is not open"),
+}
+WEEKDAYS: Final = (
+    _("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday"),
+)  # fmt: skip
 LISTED: Final[dict[str, Text]] = {
     "lost": _("reported lost"),
     "risk": _("risk"),
@@ -165,6 +198,10 @@ ALARMS: Final[dict[str, Text]] = {
     "EXCHANGE_POSITION": _("The hub's position of a date is not that of our books"),
     "EXCHANGE_MISHEARD": _("A member acknowledged a file that we did not send"),
     "EXCHANGE_CODE": _("The hub uses an error code that has no words here"),
+    "POSITION_LIMIT": _("More is open with a participant than its terms allow"),
+    "DEPOSIT_SHORT": _("A guarantee deposit is less than the terms ask for"),
+    "PAYMENT_RETURNED": _("The bank gave a payment back"),
+    "STATEMENT_OTHERWISE": _("A bank statement came again with other content"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {
     "identity_card": _("identity card"),
@@ -219,6 +256,17 @@ def reason(code: str) -> str:
     if code in Reason.__members__:
         return Reason[code].title(language)
     return Why[code].title(language) if code in Why.__members__ else code
+
+
+def cycle(found: Cycle) -> str:
+    """A settlement cycle in words."""
+    if found.period == DAILY:
+        return f"T+{found.lag_days}"
+    if found.period == WEEKLY:
+        text = _("weekly, %(day)s") % {"day": WEEKDAYS[found.weekday - 1]}
+    else:
+        text = _("monthly, day %(day)s") % {"day": found.month_day}
+    return f"{text}, T+{found.lag_days}" if found.lag_days else str(text)
 
 
 def flags(value: int) -> list[Text]:

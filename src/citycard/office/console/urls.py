@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from citycard.office.console.views import cards, desk, exchange, guard, money, overview, scheme, taplab
+from citycard.office.console.views import bank, cards, desk, exchange, guard, money, overview, scheme, taplab
 
 pages = [
     path("", overview.dashboard, name="dashboard"),
@@ -24,7 +24,16 @@ pages = [
     path("runs/<str:on>/", money.run, name="run"),
     path("runs/<str:on>/statements/<str:name>", money.statement, name="statement"),
     path("runs/<str:on>/participants/<str:id>/", money.participant, name="participant"),
+    path("bank/", bank.bank, name="bank"),
+    path("bank/entries/<int:id>/", bank.entry, name="bank_entry"),
+    path("bank/files/<str:id>/", bank.file, name="bank_file"),
+    path("bank/orders/<str:id>/", bank.order, name="bank_order"),
+    path("reconciliation/", bank.side_by_side, name="standing"),
+    path("terms/", bank.terms, name="terms"),
+    path("reports/", bank.reports, name="reports"),
+    path("reports/<str:month>/<str:name>", bank.report, name="report"),
     path("taps/", money.taps, name="taps"),
+    path("taps/<str:tap>/", money.tap, name="tap"),
     path("ledger/", money.ledger, name="ledger"),
     path("ledger/<str:id>/", money.account, name="account"),
     path("exchange/", exchange.exchange, name="exchange"),

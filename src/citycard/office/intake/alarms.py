@@ -18,6 +18,10 @@ LOAD_CONFLICT: Final = "LOAD_CONFLICT"  # a load given up that the card proves, 
 LOAD_BY_LOG: Final = "LOAD_BY_LOG"  # a load posted without a TAC: only the card's log still tells of it
 LOAD_UNKNOWN: Final = "LOAD_UNKNOWN"  # a proven load that this office never gave a MAC for
 LEDGER_SUSPENSE: Final = "LEDGER_SUSPENSE"  # proven purchases beyond what the card's account holds
+POSITION_LIMIT: Final = "POSITION_LIMIT"  # more is open with a participant than its terms allow
+DEPOSIT_SHORT: Final = "DEPOSIT_SHORT"  # less guarantee deposit than the terms ask for
+PAYMENT_RETURNED: Final = "PAYMENT_RETURNED"  # the bank gave a payment back
+STATEMENT_OTHERWISE: Final = "STATEMENT_OTHERWISE"  # a bank statement came again with other content
 
 
 def raise_alarm(code: str, subject: str, event: str, **detail: Any) -> None:

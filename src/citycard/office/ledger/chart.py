@@ -3,7 +3,8 @@
 
 An account's id is its kind, a colon, and whose it is. Signs: a credit balance is owed by the scheme, a debit
 balance is held by it. A load debits `float` and credits `card`; a purchase goes the other way; on a clearing
-day `position` and `clearing` face each other, and settlement clears positions against `bank:settlement`.
+day `position` and `clearing` face each other, and settlement clears positions against `bank:settlement`. What
+the bank then really moves goes from there to `cash:settlement`, statement by statement.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Final
 from citycard.core.ledger import NO_LIMIT, Account, AccountFlag
 
 BANK: Final = "bank:settlement"
+CASH: Final = "cash:settlement"
+UNALLOCATED: Final = "unallocated:settlement"
+OWN: Final = "own:settlement"
 KINDS: Final[dict[str, AccountFlag]] = {
     "card": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to the holder
     "purses": NO_LIMIT,  # owed to all holders of an issuer together, where cards have no account each
@@ -25,7 +29,11 @@ KINDS: Final[dict[str, AccountFlag]] = {
     "position": NO_LIMIT,  # what the scheme owes a participant
     "clearing": NO_LIMIT,  # of one business date; ends at zero
     "suspense": NO_LIMIT,  # what clearing proved and a card's account cannot carry, to be looked into
-    "bank": NO_LIMIT,
+    "bank": NO_LIMIT,  # ordered and not yet moved: payments to participants less payments by them
+    "cash": NO_LIMIT,  # held at the bank: what its statements say
+    "unallocated": NO_LIMIT,  # moved by the bank and not matched with anything yet
+    "own": NO_LIMIT,  # the scheme's own money at the bank
+    "guarantee": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to a participant: its deposit
 }
 
 
@@ -57,6 +65,11 @@ def clearing(business_date: date) -> str:
 def suspense(issuer: str) -> str:
     """Proven purchases of an issuer's cards beyond what their accounts hold."""
     return f"suspense:{issuer}"
+
+
+def guarantee(participant: str) -> str:
+    """The guarantee deposit of a participant."""
+    return f"guarantee:{participant}"
 
 
 def described(account_id: str) -> Account:

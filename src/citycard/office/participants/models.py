@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from citycard.core import fees
+from citycard.core.cycles import DAILY, LAG_MAX, MONTHLY, WEEKLY, Cycle
 
 ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
 
@@ -48,6 +53,52 @@ class Participant(Named):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SettlementTerms(models.Model):
+    """When a participant is settled, from which amount, and how far it is trusted."""
+
+    participant = models.OneToOneField(
+        Participant, models.PROTECT, primary_key=True, related_name="terms", verbose_name=_("participant")
+    )
+    period = models.CharField(
+        _("settled"), max_length=7, default=DAILY,
+        choices=[(DAILY, _("daily")), (WEEKLY, _("weekly")), (MONTHLY, _("monthly"))],
+    )  # fmt: skip
+    lag_days = models.PositiveSmallIntegerField(
+        _("working days later"), default=0, validators=[MaxValueValidator(LAG_MAX)], help_text=_("T+n")
+    )
+    weekday = models.PositiveSmallIntegerField(
+        _("weekday"), default=1, validators=[MinValueValidator(1), MaxValueValidator(7)],
+        help_text=_("of a weekly cycle, 1 Monday to 7 Sunday"),
+    )  # fmt: skip
+    month_day = models.PositiveSmallIntegerField(
+        _("day of the month"), default=31, validators=[MinValueValidator(1), MaxValueValidator(31)],
+        help_text=_("of a monthly cycle; the last day where a month is shorter"),
+    )  # fmt: skip
+    minimum_fen = models.PositiveBigIntegerField(
+        _("least payment (fen)"), default=0, help_text=_("below it a position is carried to the next cycle")
+    )
+    deposit_fen = models.PositiveBigIntegerField(_("guarantee deposit required (fen)"), default=0)
+    limit_fen = models.PositiveBigIntegerField(
+        _("limit of the open position (fen)"), null=True, blank=True, help_text=_("either way; empty: none")
+    )
+    hold_over_limit = models.BooleanField(
+        _("hold payments over the limit"), default=False, help_text=_("until an officer releases them")
+    )
+
+    class Meta:
+        verbose_name = _("settlement terms")
+        verbose_name_plural = _("settlement terms")
+        ordering = ["participant"]
+
+    def __str__(self) -> str:
+        return self.participant_id
+
+    @property
+    def cycle(self) -> Cycle:
+        """The terms' cycle."""
+        return Cycle(self.period, self.lag_days, self.weekday, self.month_day)
 
 
 class Line(Named):
@@ -130,6 +181,24 @@ class Contract(models.Model):
     charge_bp = models.PositiveIntegerField(_("fee (basis points)"))
     acquirer_bp = models.PositiveIntegerField(_("acquirer's part (basis points)"))
     issuer_bp = models.PositiveIntegerField(_("issuer's part (basis points)"))
+    fixed_fen = models.PositiveIntegerField(
+        _("fixed fee (fen)"), default=0, help_text=_("on every tap, beside the rate")
+    )
+    min_fen = models.PositiveIntegerField(
+        _("least fee (fen)"), default=0, help_text=_("never more than the amount of the tap")
+    )
+    max_fen = models.PositiveIntegerField(_("largest fee (fen)"), null=True, blank=True)
+    steps = models.CharField(
+        _("steps"), max_length=400, null=True, blank=True,
+        help_text=_("up_to_fen:charge_bp:fixed_fen, separated by spaces, rising"),
+    )  # fmt: skip
+    fee_acquirer_bp = models.PositiveIntegerField(
+        _("acquirer's part of the fee (basis points)"), null=True, blank=True,
+        help_text=_("instead of the part of the amount"),
+    )  # fmt: skip
+    fee_issuer_bp = models.PositiveIntegerField(
+        _("issuer's part of the fee (basis points)"), null=True, blank=True
+    )
     concession_payer = models.CharField(_("bears concessions"), max_length=16)
     transfer_payer = models.CharField(_("bears transfer discounts"), max_length=16)
 
@@ -140,6 +209,18 @@ class Contract(models.Model):
 
     def __str__(self) -> str:
         return self.contract
+
+    @property
+    def terms(self) -> fees.Contract:
+        """The fees, as `core.fees` reads them."""
+        names = ("charge_bp", "acquirer_bp", "issuer_bp", "fixed_fen", "min_fen", "max_fen", "steps")
+        return {name: getattr(self, name) for name in (*names, "fee_acquirer_bp", "fee_issuer_bp")}
+
+    def clean(self) -> None:
+        """Fees that contradict themselves would stop the next clearing run."""
+        super().clean()
+        if told := fees.faults(self.terms):
+            raise ValidationError("; ".join(told))
 
 
 class Tariff(models.Model):

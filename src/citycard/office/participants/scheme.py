@@ -7,6 +7,7 @@ and money stay. A tariff version that is in the database never changes, for taps
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -15,16 +16,19 @@ from django.db import models, transaction
 from citycard.blueprints import Scheme
 from citycard.core.problem import declare
 from citycard.office import audit, ledger
+from citycard.office.bank.models import BankAccount
 from citycard.office.cards import money, terms
 from citycard.office.participants.models import (
     Contract,
     Line,
     Participant,
     SchemeSetting,
+    SettlementTerms,
     Station,
     Tariff,
     Terminal,
 )
+from citycard.office.participants.workdays import SETTING as WORKDAYS
 from citycard.services import service_named
 from citycard.services.concession import CLASS_CODES
 
@@ -50,6 +54,9 @@ def install_scheme(scheme: Scheme, by: str = "setup") -> dict[str, int]:
         "tariffs": _tariffs(scheme),
         "settings": _upsert(SchemeSetting, _settings(scheme), ("key",)),
     }
+    # accounts and terms change in the office: the file only gives those that are not there yet
+    BankAccount.objects.bulk_create(_bank_accounts(scheme), ignore_conflicts=True)
+    SettlementTerms.objects.bulk_create(_terms(scheme), ignore_conflicts=True)
     accounts = [f"position:{one.id}" for one in scheme.participants] + ["bank:settlement"]
     for issuer in scheme.issuers:
         accounts += money.issuer_accounts(issuer.id)
@@ -67,6 +74,18 @@ def _participants(scheme: Scheme) -> Iterable[dict[str, Any]]:
             "roles": list(one.roles),
             "pan_prefix": one.pan_prefix or "",
         }
+
+
+def _bank_accounts(scheme: Scheme) -> Iterable[BankAccount]:
+    for one in scheme.participants:
+        if one.bank_account is not None:
+            yield BankAccount(participant_id=one.id, **dict(one.bank_account))
+
+
+def _terms(scheme: Scheme) -> Iterable[SettlementTerms]:
+    for one in scheme.participants:
+        if one.settlement is not None:
+            yield SettlementTerms(participant_id=one.id, **dict(one.settlement))
 
 
 def _lines(scheme: Scheme) -> Iterable[dict[str, Any]]:
@@ -130,6 +149,7 @@ def _settings(scheme: Scheme) -> Iterable[dict[str, Any]]:
         }
         for product in scheme.products
     ]}  # fmt: skip
+    yield {"key": WORKDAYS, "value": json.loads(scheme.workdays.model_dump_json())}
     if not SchemeSetting.objects.filter(key=terms.SETTING).exists():  # the office may have set its own
         yield {"key": terms.SETTING, "value": {"wait_days": accounting.late_days}}
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from citycard.office.ledger.chart import BANK
+
 
 class SettlementRun(models.Model):
     """One closed business date."""
@@ -54,6 +56,9 @@ class PositionRow(_OfRun):
     receivable_fen = models.BigIntegerField(_("receivable (fen)"))
     payable_fen = models.BigIntegerField(_("payable (fen)"))
     net_fen = models.BigIntegerField(_("net (fen)"))
+    payment = models.ForeignKey(
+        "Payment", models.PROTECT, null=True, blank=True, related_name="positions", verbose_name=_("payment")
+    )  # the payment that took it; none while it waits for its day, or for more to come
 
     class Meta:
         verbose_name = _("position")
@@ -166,6 +171,7 @@ class Payment(_OfRun):
     payer = models.CharField(_("payer"), max_length=64)
     payee = models.CharField(_("payee"), max_length=64)
     amount_fen = models.PositiveBigIntegerField(_("amount (fen)"))
+    paid_fen = models.PositiveBigIntegerField(_("moved by the bank (fen)"), default=0)
     transfer = models.ForeignKey("ledger.LedgerTransfer", models.PROTECT, verbose_name=_("transfer"))
 
     class Meta:
@@ -176,3 +182,18 @@ class Payment(_OfRun):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.payer} > {self.payee}"
+
+    @property
+    def participant(self) -> str:
+        """The side that is not the bank."""
+        return self.payer if self.payee == BANK else self.payee
+
+    @property
+    def collects(self) -> bool:
+        """Whether the participant pays, rather than being paid."""
+        return self.payee == BANK
+
+    @property
+    def open_fen(self) -> int:
+        """What the bank has not moved yet."""
+        return self.amount_fen - self.paid_fen

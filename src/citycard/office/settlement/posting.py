@@ -32,7 +32,7 @@ from citycard.office.intake import alarms, loads
 from citycard.office.intake.models import Load
 from citycard.office.ledger import chart
 from citycard.office.settlement import answer as clearing
-from citycard.office.settlement import outward, problems, suspense
+from citycard.office.settlement import limits, outward, problems, suspense
 from citycard.office.settlement.answer import ACCEPTED, REJECTED, SUSPENDED, Answer
 from citycard.office.settlement.models import Movement, PositionRow, RevenueRow, SettlementRun, Tap
 
@@ -97,6 +97,7 @@ def _post(answer: Answer) -> SettlementRun:
         run.suspense_fen = _post_purchases(answer)
     ledger.post_or_fail(position_transfers(answer.settle_on, answer.positions))
     run.save(update_fields=["suspense_fen"])
+    limits.watch(answer.settle_on)
     return run
 
 

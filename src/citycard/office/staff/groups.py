@@ -14,12 +14,14 @@ from citycard.office.staff.roles import POLICY, Role
 VIEWS: Final[dict[Role, tuple[str, ...]]] = {
     Role.CLERK: ("cards", "holders", "participants"),
     Role.KEY_CUSTODIAN: ("cards", "participants"),
-    Role.CLEARING_OFFICER: ("cards", "participants", "ledger", "intake", "settlement"),
+    Role.CLEARING_OFFICER: ("cards", "participants", "ledger", "intake", "settlement", "bank"),
     Role.AUDITOR: (
-        "cards", "holders", "participants", "ledger", "intake", "settlement", "audit", "staff", "auth",
+        "cards", "holders", "participants", "ledger", "intake", "settlement", "bank", "audit", "staff",
+        "auth",
     ),
     Role.ADMINISTRATOR: (
-        "cards", "holders", "participants", "ledger", "intake", "settlement", "audit", "staff", "auth",
+        "cards", "holders", "participants", "ledger", "intake", "settlement", "bank", "audit", "staff",
+        "auth",
     ),
 }  # fmt: skip
 # What each role may add and change in forms; cards, money, intake and the audit log only move through verbs.
@@ -27,7 +29,8 @@ FORMS: Final[dict[Role, tuple[str, ...]]] = {
     Role.CLERK: ("holders.holder",),
     Role.ADMINISTRATOR: (
         "participants.participant", "participants.line", "participants.station", "participants.terminal",
-        "participants.contract", "participants.tariff", "participants.schemesetting", "staff.user",
+        "participants.contract", "participants.settlementterms", "bank.bankaccount",
+        "participants.tariff", "participants.schemesetting", "staff.user",
     ),
 }  # fmt: skip
 SETTLING: Final = (Role.CLEARING_OFFICER, Role.ADMINISTRATOR)  # may use settlement's own permissions

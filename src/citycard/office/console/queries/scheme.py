@@ -10,6 +10,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from citycard.core import fees
+from citycard.core.money import yuan
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import names, participants
@@ -59,7 +61,8 @@ def contracts() -> list[dict[str, Any]]:
             "service": labels.service(row.service),
             "acquirer": known.get(row.acquirer_id or "", row.acquirer_id or anyone),
             "issuer": known.get(row.issuer_id or "", row.issuer_id or anyone),
-            "scheme_bp": row.charge_bp - row.acquirer_bp - row.issuer_bp,
+            **_parts(row),
+            "extras": _extras(row),
             "concession_payer": payers.get(
                 row.concession_payer, known.get(row.concession_payer, row.concession_payer)
             ),
@@ -69,6 +72,31 @@ def contracts() -> list[dict[str, Any]]:
         }
         for row in Contract.objects.order_by("service", "contract", "valid_from")
     ]
+
+
+def _parts(row: Contract) -> dict[str, Any]:
+    """How the fee is divided: parts of the amount, or of the fee where the contract says so."""
+    whole, acquirer, issuer = fees.parts(row.terms)
+    of_fee = row.fee_acquirer_bp is not None or row.fee_issuer_bp is not None
+    if not of_fee and not row.charge_bp:
+        whole = acquirer = issuer = 0
+    scheme = whole - acquirer - issuer
+    return {"acquirer_bp": acquirer, "issuer_bp": issuer, "scheme_bp": scheme, "of_fee": of_fee}
+
+
+def _extras(row: Contract) -> list[str]:
+    """Fixed, least and largest fees and steps in words."""
+    told = []
+    if row.fixed_fen:
+        told.append(_("plus %(yuan)s") % {"yuan": yuan(row.fixed_fen)})
+    if row.min_fen:
+        told.append(_("at least %(yuan)s") % {"yuan": yuan(row.min_fen)})
+    if row.max_fen is not None:
+        told.append(_("at most %(yuan)s") % {"yuan": yuan(row.max_fen)})
+    for up_to, bp, fixed in fees.parse_steps(row.steps):
+        words = {"amount": yuan(up_to), "rate": f"{bp / 100:.2f} %", "fixed": yuan(fixed)}
+        told.append(_("up to %(amount)s: %(rate)s plus %(fixed)s") % words)
+    return told
 
 
 def members() -> list[dict[str, Any]]:

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import Count, QuerySet, Sum
 from django.utils.translation import gettext as _
 
+from citycard.core.record import Kind
 from citycard.core.refusal import Reason
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import participants, party
-from citycard.office.participants.models import Participant
 from citycard.office.settlement.models import Payment, PositionRow, RevenueRow, SettlementRun, Tap
 
 STATEMENTS = "statements"
-KINDS_OF_STATEMENT = (".csv", ".xlsx")
+KINDS_OF_STATEMENT = (".csv", ".xlsx", ".pdf")
 FILES_MAX = 500  # statements listed for one date
 
 
@@ -58,6 +59,7 @@ class RevenueLine:
     counterparty: str
     taps: int
     amount_fen: int
+    query: str  # of the page of taps that shows the ones behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +193,8 @@ def payments(run: SettlementRun) -> list[dict[str, Any]]:
 def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
     """What a participant earned or bore, by service, cause and counterparty."""
     known = participants()
-    rows = RevenueRow.objects.filter(run=run, participant=participant).order_by(
-        "service", "cause", "counterparty"
-    )
+    mine = RevenueRow.objects.filter(run=run, participant=participant).select_related("participant")
+    rows = mine.order_by("service", "cause", "counterparty")
     return [
         RevenueLine(
             row.service,
@@ -202,15 +203,38 @@ def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
             known.get(row.counterparty, row.counterparty),
             row.taps,
             row.amount_fen,
+            urlencode(taps_behind(row)),
         )
         for row in rows
     ]
 
 
-def side(participant: str) -> str:
-    """The column of a tap that names this participant: acquirer, issuer, or none."""
-    found = Participant.objects.filter(pk=participant).values_list("roles", flat=True).first() or []
-    return next((name for name in ("acquirer", "issuer") if name in found), "")
+def taps_behind(row: RevenueRow) -> dict[str, str]:
+    """What narrows the page of taps down to those behind a line of revenue.
+
+    The counterparty of who took the taps (and of the operators behind it) is the issuer, that of everybody
+    else the acquirer. The list holds at least the taps the line counts: it cannot leave out taps whose part
+    was rounded to nothing, nor tell whom else a contract lets bear a discount. Which operators a fare was
+    divided among is told by the lines of a tap's two ends.
+    """
+    own, other, earns = row.participant, row.counterparty, row.amount_fen > 0
+    wanted = {"run": row.run_id.isoformat(), "verdict": "accepted"}
+    if row.service and row.cause != "load":
+        wanted["service"] = str(row.service)
+    if row.cause in ("fare", "load"):
+        wanted["kind"] = str(int(Kind.LOAD if row.cause == "load" else Kind.PURCHASE))
+    discount = row.cause in ("concession", "transfer")
+    wanted["off" if discount else "charged"] = row.cause if discount else "1"
+    issues = row.cause == "issuer_fee" or (row.cause == "load" and earns)
+    issues |= not earns and (row.cause == "fare" or (discount and "issuer" in own.roles))
+    operates = earns and (discount or row.cause == "operator_share")
+    if operates:
+        return wanted | {"operator": own.pk, "issuer": other}
+    if issues:
+        return wanted | {"issuer": own.pk, "acquirer": other}
+    if discount or row.cause == "scheme_fee":
+        return wanted | {"acquirer": other}
+    return wanted | {"acquirer": own.pk, "issuer": other}
 
 
 def statements(settle_on: date) -> list[Statement]:

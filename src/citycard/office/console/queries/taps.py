@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 
 from citycard.core.record import Kind
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import Names
+from citycard.office.participants.models import Line
 from citycard.office.settlement.models import Tap
+
+OFF = ("concession", "transfer")  # discounts a tap can be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ def filtered(query: QuerySet[Tap], wanted: dict[str, str]) -> QuerySet[Tap]:
     for name in ("service", "kind"):
         if (value := wanted.get(name, "")).isdigit():
             query = query.filter(**{name: int(value)})
+    if value := wanted.get("operator", ""):
+        lines = list(Line.objects.filter(operator=value).values_list("number", flat=True))
+        query = query.filter(Q(line__in=lines) | Q(entry_line__in=lines))
+    if wanted.get("charged", ""):
+        query = query.filter(amount_fen__gt=0)
+    if (value := wanted.get("off", "")) in OFF:
+        query = query.filter(**{f"{value}_fen__gt": 0})
     if value := wanted.get("run", ""):
         try:
             query = query.filter(run=date.fromisoformat(value))

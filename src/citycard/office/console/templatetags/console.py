@@ -15,8 +15,9 @@ from citycard.core import money
 register = template.Library()
 TONES = {
     "active": "ok", "accepted": "ok", "posted": "ok", "approved": "ok", "booked": "ok",
+    "executed": "ok", "sent": "info", "made": "info", "awaited": "info", "held": "warn", "to_order": "warn",
     "in_stock": "info", "personalised": "info", "pending": "info", "waiting": "warn", "suspended": "warn",
-    "verified": "ok", "upheld": "ok", "taken": "ok", "made": "info", "forwarded": "info", "cleared": "info",
+    "verified": "ok", "upheld": "ok", "taken": "ok", "forwarded": "info", "cleared": "info",
     "refused": "bad", "disputed": "warn", "returned": "bad", "adjusted": "mute", "raised": "warn",
     "contested": "warn", "represented": "warn", "arbitration": "warn", "granted": "info", "dismissed": "mute",
     "lost": "bad", "blocked": "bad", "rejected": "bad", "declined": "bad", "voided": "mute",
@@ -87,6 +88,18 @@ def day(on: Any) -> str:
 def tone(state: str) -> str:
     """The colour of a state's badge."""
     return TONES.get(str(state), "mute")
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+@register.filter
+def at(values: dict[str, str], name: str) -> str:
+    """A value by its name."""
+    return values.get(name, "")
 
 
 @register.simple_tag(takes_context=True)

@@ -27,8 +27,21 @@ from citycard.office.settlement.models import SettlementRun, Tap
 from citycard.office.staff.roles import Actor
 from citycard.services import REGISTRY
 
-FILTERS = ("run", "verdict", "reason", "service", "acquirer", "issuer", "terminal", "pan", "kind")
-TYPES = {".csv": "text/csv; charset=utf-8"}
+FILTERS = (
+    "run",
+    "verdict",
+    "reason",
+    "service",
+    "acquirer",
+    "issuer",
+    "terminal",
+    "pan",
+    "kind",
+    "operator",
+    "off",
+    "charged",
+)
+TYPES = {".csv": "text/csv; charset=utf-8", ".pdf": "application/pdf"}
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 UNEXPLAINED_SHOWN = 50
 
@@ -78,7 +91,6 @@ def participant(request: HttpRequest, by: Actor, on: str, id: str) -> HttpRespon
         "lines": lines,
         "total_fen": sum(line.amount_fen for line in lines),
         "position": held[0] if held else None,
-        "side": settlement.side(id),
     }
     return show(request, "participant", context, title=known[id])
 
@@ -117,6 +129,25 @@ def taps(request: HttpRequest, by: Actor) -> HttpResponse:
         "participants": sorted(known.participants.items(), key=lambda pair: pair[1]),
     }
     return show(request, "taps", context)
+
+
+@page("tap")
+def tap(request: HttpRequest, by: Actor, tap: str) -> HttpResponse:
+    """One record with everything clearing said of it, in every run that looked at it."""
+    found = list(Tap.objects.filter(tap=tap).order_by("-run", "id"))
+    if not found:
+        return missing(request, _("There is no such tap."))
+    known = names()
+    newest = found[0]
+    context = {
+        "tap": newest,
+        "row": tap_rows.rows([newest], known)[0],
+        "runs": tap_rows.rows(found, known),
+        "issuer": known.participant(newest.issuer),
+        "acquirer": known.participant(newest.acquirer),
+        "closed": [one.run_id for one in found],
+    }
+    return show(request, "tap", context, title=tap)
 
 
 @page("ledger")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the bank's statements into the books: each once, whole, and only in an unbroken row of balances.
+
+Every movement is posted between `cash:settlement` and what it was for, or `unallocated:settlement` while that
+is not known, under an id made of the statement and the movement's number. So what the ledger holds at the
+bank is what the bank says, to the fen, after every statement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import transaction
+
+from citycard.core.ledger import Transfer
+from citycard.office import audit, clock, ledger
+from citycard.office.bank import camt, matching, problems, schema
+from citycard.office.bank.models import BankAccount, BankEntry, BankStatement, Purpose
+from citycard.office.bank.orders import scheme_id
+from citycard.office.intake import alarms
+from citycard.office.ledger import chart
+
+ACCOUNTS: Final = (chart.BANK, chart.CASH, chart.UNALLOCATED, chart.OWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file brought: movements, how many were matched, and whether it was known already."""
+
+    statements: list[str]
+    entries: int
+    matched: int
+    closing_fen: int
+    repeated: bool
+    validated: bool
+
+    @property
+    def unmatched(self) -> int:
+        """Movements left to a person."""
+        return self.entries - self.matched
+
+
+def take(content: bytes, name: str, by: str) -> Imported:
+    """Import a file of statements, all or nothing; BANK_FILE_*, BANK_STATEMENT_*."""
+    validated = schema.available(schema.CAMT)
+    try:
+        found = camt.read(content)
+    except ValueError as fault:
+        raise problems.BANK_FILE_INVALID(file=name, why=fault) from None
+    if validated and (why := schema.fault(schema.CAMT, content)):
+        raise problems.BANK_FILE_INVALID(file=name, why=why)
+    _refuse_altered(found)
+    with transaction.atomic():
+        own = BankAccount.objects.select_for_update().filter(pk=scheme_id()).first()
+        if own is None:
+            raise problems.BANK_ACCOUNT_MISSING(participants=scheme_id())
+        taken = [one for one in found if _new(one)]
+        entries = [entry for one in taken for entry in _take(one, own, by, validated)]
+    return Imported(
+        [one.id for one in found],
+        len(entries),
+        sum(entry.purpose != Purpose.OPEN for entry in entries),
+        -ledger.balance(chart.CASH),
+        not taken,
+        validated,
+    )
+
+
+def _digest(statement: camt.Statement) -> str:
+    """Of what a statement says, not of how its file is written."""
+    said = [statement.id, statement.account, statement.opening_fen, statement.closing_fen, statement.ends_on]
+    for one in statement.movements:
+        said += [one.credit, one.amount_fen, one.booked_on, one.end_to_end, one.bank_ref]
+    return hashlib.sha256("\n".join(map(str, said)).encode()).hexdigest()
+
+
+def _refuse_altered(found: list[camt.Statement]) -> None:
+    """A statement known with other content is an alarm, kept although nothing else is."""
+    for one in found:
+        known = BankStatement.objects.filter(pk=one.id).first()
+        if known is not None and known.digest != _digest(one):
+            alarms.raise_alarm(alarms.STATEMENT_OTHERWISE, one.id, _digest(one))
+            raise problems.BANK_STATEMENT_OTHERWISE(statement=one.id)
+
+
+def _new(one: camt.Statement) -> bool:
+    return not BankStatement.objects.filter(pk=one.id).exists()
+
+
+def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> list[BankEntry]:
+    if one.account != own.number:
+        raise problems.BANK_FILE_ACCOUNT(statement=one.id, account=one.account[-4:].rjust(8, "*"))
+    if one.sum_fen != one.closing_fen:
+        raise problems.BANK_STATEMENT_SUMS(statement=one.id, sum_fen=one.sum_fen, closing_fen=one.closing_fen)
+    ledger.open_accounts(ACCOUNTS)
+    _open_with(one)
+    statement = BankStatement.objects.create(
+        id=one.id, digest=_digest(one), account=one.account, ends_on=one.ends_on,
+        opening_fen=one.opening_fen, closing_fen=one.closing_fen, imported_at=clock.now(), imported_by=by,
+        validated=validated,
+    )  # fmt: skip
+    entries = [_entry(statement, number, move) for number, move in enumerate(one.movements, start=1)]
+    for entry in entries:
+        matching.match(entry)
+    BankEntry.objects.bulk_create(entries)
+    ledger.post_or_fail([_booking(entry) for entry in entries if entry.amount_fen])
+    assert -ledger.balance(chart.CASH) == one.closing_fen, "the books hold what the bank says"
+    audit.record(by, "import_bank_statement", one.id, entries=len(entries), closing_fen=one.closing_fen)
+    return entries
+
+
+def _open_with(one: camt.Statement) -> None:
+    """The first statement brings what was at the bank before; every later one must follow on."""
+    held_fen = -ledger.balance(chart.CASH)
+    if BankStatement.objects.exists():
+        if held_fen != one.opening_fen:
+            raise problems.BANK_STATEMENT_GAP(
+                statement=one.id, opening_fen=one.opening_fen, held_fen=held_fen
+            )
+        return
+    if one.opening_fen:
+        put_in = one.opening_fen > 0
+        debit, credit = (chart.CASH, chart.OWN) if put_in else (chart.OWN, chart.CASH)
+        ledger.post_or_fail(
+            [Transfer("bank:opening", debit, credit, abs(one.opening_fen), "bank_opening", ref=one.id)]
+        )
+
+
+def _entry(statement: BankStatement, number: int, move: camt.Movement) -> BankEntry:
+    return BankEntry(
+        statement=statement, number=number, credit=move.credit, amount_fen=move.amount_fen,
+        reversal=move.reversal, booked_on=move.booked_on, end_to_end=move.end_to_end, bank_ref=move.bank_ref,
+        text=move.text, party=move.party, party_account=move.party_account,
+    )  # fmt: skip
+
+
+def _booking(entry: BankEntry) -> Transfer:
+    other = matching.counter_account(entry)
+    debit, credit = (chart.CASH, other) if entry.credit else (other, chart.CASH)
+    return Transfer(
+        matching.transfer_id(entry), debit, credit, entry.amount_fen,
+        "bank_in" if entry.credit else "bank_out",
+        business_date=entry.booked_on, ref=entry.order_id or entry.bank_ref,
+    )  # fmt: skip
