@@ -62,7 +62,7 @@ def test_the_engine_charges_what_the_rule_says_and_within_its_bounds(
     named = [contract(f"c{at}", acquirer=f"a{at}", **row) for at, row in enumerate(rows)]
     assert [fees.faults(row) for row in named] == [[]] * len(named)
     found = rates(named, [(1, f"a{at}", ISSUER, DAY) for at in range(len(named))])
-    wanted = [(at, number % len(named), fen) for at, (number, fen) in enumerate(taps)]
+    wanted = [(at, number % len(named) + 1, fen) for at, (number, fen) in enumerate(taps)]
     with DuckEngine() as engine:
         engine.give(s.RATES, pa.Table.from_pylist(found, schema=s.RATES.arrow))
         columns = dict(zip(TAPS.arrow.names, zip(*wanted, strict=True), strict=True)) if wanted else {}
@@ -70,7 +70,7 @@ def test_the_engine_charges_what_the_rule_says_and_within_its_bounds(
         rated = engine.fetch(CHARGED, ["at"]).to_pylist()
     assert [row["at"] for row in rated] == [at for at, _, _ in wanted]  # each tap falls into one step
     for row in rated:
-        terms, fen, fee = named[row["fee_no"]], row["amount_fen"], row["fee_fen"]
+        terms, fen, fee = named[row["fee_no"] - 1], row["amount_fen"], row["fee_fen"]
         assert fee == fees.fee_of(terms, fen)
         most = fen if terms["max_fen"] is None else min(fen, terms["max_fen"])
         assert min(fen, terms["min_fen"], most) <= fee <= most

@@ -16,12 +16,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from citycard.core.problem import Problem
 from citycard.lab.pcscd import PrivatePcscd, missing, private_pcscd
 from citycard.terminal import Link, vpcd
+from citycard.terminal.pcsc import readers
 from tests.support import parts
 
 APPEAR_S = 30.0  # pcscd looks every 0.4 s; a busy machine takes longer
 AWAY_S = 0.6  # pcscd looks every 0.4 s, and loses its way when it misses that a card was gone
 
-__all__ = ["APPEAR_S", "AWAY_S", "PrivatePcscd", "commanded", "in_reader", "started"]
+__all__ = ["APPEAR_S", "AWAY_S", "PrivatePcscd", "commanded", "in_reader", "started", "until_empty"]
 
 
 def need_pyscard() -> None:
@@ -68,6 +69,15 @@ def in_reader(daemon: PrivatePcscd, link: Link, slot: int = 0) -> Iterator[None]
             wires[-1].shutdown(socket.SHUT_RDWR)
         thread.join()
         time.sleep(AWAY_S)
+        until_empty(daemon.reader(slot))
+
+
+def until_empty(*names: str) -> None:
+    """Wait until pcscd, which looks every 0.4 s, has seen that no card is in these readers."""
+    deadline = time.monotonic() + APPEAR_S
+    while any(one.present for one in readers() if one.name in names):
+        assert time.monotonic() < deadline, f"a card stays in {names}"
+        time.sleep(AWAY_S / 4)
 
 
 def commanded(daemon: PrivatePcscd, *words: str) -> subprocess.Popen[str]:
