@@ -17,7 +17,7 @@ from citycard.keys import MemoryVault
 MOMENT = bytes.fromhex("20260901120000")
 EVERYTHING = Orders(MOMENT, allow_write=True, allow_lock=True)
 READ_ONLY = Orders(MOMENT)
-CASES: dict[str, Case] = {case.id: case for case in CATALOGUES["t-union"]}
+CASES: dict[str, Case] = {case.id: case for case in CATALOGUES["t-union"].cases}
 
 
 class Ticks:

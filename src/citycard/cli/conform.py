@@ -245,7 +245,7 @@ def _cases(profile: ProfileName, only: list[str] | None) -> tuple[Case, ...]:
     from citycard.conform.catalogue import CATALOGUES
     from citycard.conform.run import chosen
 
-    return chosen(CATALOGUES[profile.value], only or ())
+    return chosen(CATALOGUES[profile.value].cases, only or ())
 
 
 def _stand(reader: str, keys: Path | None, suite: SuiteName) -> Stand:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from citycard.conform import kinds
 from citycard.conform.catalogue import (
     balance,
     commands,
@@ -17,6 +19,7 @@ from citycard.conform.catalogue import (
     structure,
     tear,
 )
+from citycard.conform.kinds import Kind
 from citycard.conform.model import Case, Text
 
 T_UNION: Final[tuple[Case, ...]] = (
@@ -31,7 +34,23 @@ T_UNION: Final[tuple[Case, ...]] = (
     *tear.CASES,
     *locks.CASES,  # last: they may end the card
 )
-CATALOGUES: Final[dict[str, tuple[Case, ...]]] = {"t-union": T_UNION}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The cases for a kind of card, in the order they run; `prefix` begins their ids."""
+
+    kind: Kind
+    prefix: str
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        assert all(case.id.startswith(f"{self.prefix}-") for case in self.cases)
+
+
+CATALOGUES: Final[dict[str, Catalogue]] = {
+    one.kind.name: one for one in (Catalogue(kinds.T_UNION, "TU", T_UNION),)
+}
 GROUPS: Final[dict[str, Text]] = {
     "STR": Text("Structure: application, FCI, files", "结构：应用、FCI、文件"),
     "CMD": Text("Commands and status words", "指令与状态字"),
