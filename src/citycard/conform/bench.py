@@ -25,6 +25,7 @@ SELECT: Final = T_UNION.home
 NAME: Final = re.compile(r"\{(\w+)\}")
 FCI_PUBLIC: Final = (0x6F, 0xA5, 0x9F0C)
 ED, EP = 1, 2  # SFIs of deposit and purse
+CASE_2: Final = 5  # bytes of a command without data
 RESPONSES_MAX: Final = 8  # GET RESPONSE in a row: more than any answer of 256 bytes needs
 
 
@@ -71,6 +72,7 @@ class Bench:
             "terminal": TERMINAL,
             "index": bytes((self.key_index,)),
             "aid": self.kind.aid,
+            "named": bytes((len(self.kind.aid),)) + self.kind.aid,
             "proof": bytes((block,)) + bytes(block),  # Lc and a cryptogram that is wrong
         }
         self.observed, self.trace, self.opened, self.before = [], [], [], None
@@ -87,9 +89,13 @@ class Bench:
     def send(self, command: bytes | str) -> Response:
         """Whatever the card answers; `Failed` when that is no response APDU.
 
-        Of kinds that are followed (T=0), what 61xx announces is fetched, as a reader's driver would.
+        Of kinds that are followed (T=0), what 61xx announces is fetched, and who asks for all there is (Le 00)
+        gets what 6Cxx tells of, as from a reader's driver.
         """
         answer = self.exchange(command)
+        sent = self.trace[-1].command
+        if self.kind.follows and answer.sw >> 8 == 0x6C and len(sent) == CASE_2 and not sent[-1]:
+            answer = self.exchange(sent[:-1] + bytes((answer.sw & 0xFF,)))
         data, rounds = answer.data, 0
         while self.kind.follows and answer.sw >> 8 == 0x61 and rounds < RESPONSES_MAX:
             answer, rounds = self.exchange(bytes((0x00, 0xC0, 0x00, 0x00, answer.sw & 0xFF))), rounds + 1

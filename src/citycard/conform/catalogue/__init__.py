@@ -13,6 +13,9 @@ from citycard.conform.catalogue import (
     composite,
     load,
     locks,
+    pboc,
+    pboc_money,
+    pboc_safe,
     purchase,
     quality,
     security,
@@ -49,7 +52,11 @@ class Catalogue:
 
 
 CATALOGUES: Final[dict[str, Catalogue]] = {
-    one.kind.name: one for one in (Catalogue(kinds.T_UNION, "TU", T_UNION),)
+    one.kind.name: one
+    for one in (
+        Catalogue(kinds.T_UNION, "TU", T_UNION),
+        Catalogue(kinds.PBOC, "PB", (*pboc.CASES, *pboc_money.CASES, *pboc_safe.CASES)),
+    )
 }
 GROUPS: Final[dict[str, Text]] = {
     "STR": Text("Structure: application, FCI, files", "结构：应用、FCI、文件"),
@@ -63,5 +70,13 @@ GROUPS: Final[dict[str, Text]] = {
     "SEC": Text("Authentication and secure messaging", "认证与安全报文"),
     "TEA": Text("Tear and recover", "断电与恢复"),
     "CNT": Text("Counters", "计数器"),
+    "PIN": Text("PINs", "口令"),
+    "RSP": Text("GET RESPONSE", "取响应"),
+    "DEP": Text("Deposit", "存折"),
+    "CSH": Text("Cash", "取现"),
+    "UNL": Text("Unload", "圈提"),
+    "OVD": Text("Overdraft limit", "透支限额"),
+    "PRV": Text("Proofs of transactions", "交易认证"),
+    "INT": Text("Internal authentication", "内部认证"),
     "LCK": Text("Locks", "锁定"),
 }
