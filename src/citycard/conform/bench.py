@@ -89,8 +89,8 @@ class Bench:
     def send(self, command: bytes | str) -> Response:
         """Whatever the card answers; `Failed` when that is no response APDU.
 
-        Of kinds that are followed (T=0), what 61xx announces is fetched, and who asks for all there is (Le 00)
-        gets what 6Cxx tells of, as from a reader's driver.
+        Of kinds that are followed (T=0), what 61xx announces is fetched, and who asks for all there is
+        (Le 00) gets what 6Cxx tells of, as from a reader's driver.
         """
         answer = self.exchange(command)
         sent = self.trace[-1].command
