@@ -10,7 +10,8 @@ from citycard.conform.catalogue import CATALOGUES
 from citycard.conform.model import Case
 from citycard.conform.run import Orders
 from citycard.conform.specimens import Mint, laboratory_vault
-from citycard.conform.stands import EmulatedStand
+from citycard.conform.stands import EmulatedStand, Stock
+from citycard.conform.stock import STOCKS
 from citycard.conform.terminal.laboratory import Laboratory
 from citycard.keys import MemoryVault
 
@@ -18,6 +19,7 @@ MOMENT = bytes.fromhex("20260901120000")
 EVERYTHING = Orders(MOMENT, allow_write=True, allow_lock=True)
 READ_ONLY = Orders(MOMENT)
 CASES: dict[str, Case] = {case.id: case for case in CATALOGUES["t-union"].cases}
+OTHERS = [name for name in CATALOGUES if name != "t-union"]
 
 
 class Ticks:
@@ -47,3 +49,13 @@ def stand(**more: object) -> EmulatedStand:
 
 def laboratory() -> Laboratory:
     return Laboratory(vault(), Random(13).randbytes)
+
+
+@cache
+def stock(profile: str) -> Stock:
+    return STOCKS[profile](Random(14).randbytes)
+
+
+def stand_of(profile: str, **more: object) -> EmulatedStand:
+    """A stand with emulated cards of any profile."""
+    return stand(**more) if profile == "t-union" else EmulatedStand(stock(profile), Ticks(), **more)  # type: ignore[arg-type]

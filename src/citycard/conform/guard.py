@@ -59,9 +59,6 @@ VERIFY_PIN, REPLACE_PIN, OPEN_CHANNEL = 0x0020, 0x805E, 0x8482
 AUTHENTICATION: Final = frozenset({0x0082, VERIFY_PIN, REPLACE_PIN})  # a wrong one costs a try
 CRYPTOGRAM_WRONG: Final = 0x6300
 INITIALIZE_UPDATE, SET_STATUS = 0x8050, 0xF0
-STORAGE_HARMLESS: Final = frozenset({0x82, 0x86, 0x88, 0xB0, 0xB1, 0xCA})  # a key goes to the reader only
-STORAGE_UPDATE, STORAGE_VALUE, STORAGE_CLASS = 0xD6, 0xD7, 0xFF
-SMALL_BLOCKS: Final = 128  # of a 4K card: from here on sectors have sixteen blocks
 INIT_COMPOSITE, CACHE = bytes.fromhex("805003"), bytes.fromhex("80DC")
 CLASS_INVALID: Final = 0xFF  # reserved for protocol selection (ISO/IEC 7816-4, 5.4.1)
 INSTRUCTIONS_INVALID: Final = (0x6, 0x9)  # high digits that no instruction may have (7816-4, 5.4.2)
@@ -112,21 +109,6 @@ def domain_effect(command: bytes, staging: bool = False) -> Effect:
         return Effect.LOCK
     opens = int.from_bytes(command[:2], "big") == INITIALIZE_UPDATE
     return max(effect_of(command, staging), Effect.WRITE) if opens else effect_of(command, staging)
-
-
-def storage_effect(command: bytes, staging: bool = False) -> Effect:
-    """On a card without a processor: writing a sector's trailer may lock the sector for ever."""
-    if len(command) < 4:
-        return Effect.NONE  # no reader takes it for a command
-    if command[0] != STORAGE_CLASS:
-        return Effect.WRITE
-    if command[1] in STORAGE_HARMLESS:
-        return Effect.NONE
-    if command[1] == STORAGE_VALUE:
-        return Effect.WRITE
-    last = 4 if command[3] < SMALL_BLOCKS else 16
-    plain = command[1] == STORAGE_UPDATE and not command[2] and command[3] % last != last - 1
-    return Effect.WRITE if plain else Effect.LOCK
 
 
 class Guard:

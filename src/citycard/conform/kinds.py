@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from citycard.conform.guard import EffectOf, domain_effect, effect_of, storage_effect
+from citycard.conform.guard import EffectOf, domain_effect, effect_of
 from citycard.conform.model import Text
 from citycard.core import mohurd, tunion
 from citycard.core.apdu import Command
@@ -48,16 +48,6 @@ T_UNION: Final = Kind(
     tunion.SFI_PUBLIC,
     (10, 20),
 )
-MOHURD: Final = Kind(
-    "mohurd",
-    Text("MOHURD city card", "住建部城市一卡通"),
-    mohurd.AID_PURSE,
-    mohurd.SFI_LOG,
-    mohurd.SFI_AWAY,
-    mohurd.SFI_COMPOSITE,
-    mohurd.SFI_PUBLIC,
-    (12, 20),
-)
 PBOC: Final = Kind(
     "pboc",
     Text("Contact CPU card with deposit and purse", "接触式CPU卡（存折与钱包）"),
@@ -67,7 +57,5 @@ PBOC: Final = Kind(
     serial=(12, 20),
     follows=True,
 )
-FMCOS: Final = Kind("fmcos", Text("Blank FMCOS card", "FMCOS 空白卡"))
 GP: Final = Kind("gp", Text("Issuer security domain", "发卡方安全域"), ISD_AID, effect=domain_effect)
-M1: Final = Kind("m1", Text("Logic-encrypted card", "逻辑加密卡"), effect=storage_effect)
-KINDS: Final = {kind.name: kind for kind in (T_UNION, MOHURD, PBOC, FMCOS, GP, M1)}
+KINDS: Final = {kind.name: kind for kind in (T_UNION, GP, PBOC)}

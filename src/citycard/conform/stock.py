@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emulated specimens of every kind but T-Union: keys of their own, and a life behind them.
+"""Emulated specimens of the kinds beside T-Union: keys of their own, and a life behind them.
 
 The contact card of the laboratory has, beside what its profile declares, the files and keys that a test of
 secure messaging needs: EF03 is written enciphered, EF04 read under a MAC, EF06 both; keys 30, 31 and 32 are
@@ -8,7 +8,7 @@ for internal authentication. A maker's card is personalised likewise, or those c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -18,23 +18,21 @@ from citycard.conform import kinds
 from citycard.conform.bench import Bench
 from citycard.conform.guard import Guard
 from citycard.conform.keyring import LabKeys
-from citycard.conform.kinds import Kind
 from citycard.conform.specimens import EmulatedField, Specimen
 from citycard.conform.stands import LIVED_AT, Stock
 from citycard.conform.steps_purse import DEPOSIT, DEPOSIT_LOAD, LOAD, PLAIN, transact
 from citycard.core import mohurd
+from citycard.core.apdu import Command
 from citycard.core.calendar import bcd_datetime
-from citycard.core.card import CONTACT, FMCOS, MOHURD, T_UNION, Card, Profile, made_card, raw_card
+from citycard.core.card import CONTACT, T_UNION, Card, Profile, made_card
 from citycard.core.card.access import ALWAYS
 from citycard.core.card.files import ENCIPHERED, MF_FID, UNDER_MAC
 from citycard.core.card.files import Kind as FileKind
 from citycard.core.card.keyfile import PIN_SIZE, KeyType
 from citycard.core.card.spec import DirectorySpec, FileSpec, KeySpec
-from citycard.core.crypto import KEY_SIZE, TRIPLE_DES
+from citycard.core.crypto import KEY_SIZE
 from citycard.core.gp.card import GpCard, gp_card
 from citycard.core.gp.keys import AES, DES, KeySet
-from citycard.core.storage import ClassicCard
-from citycard.core.storage.classic import TRANSPORT_KEY
 
 Random = Callable[[int], bytes]
 PIN: Final = bytes.fromhex("123456")  # of specimens
@@ -64,10 +62,6 @@ PUBLIC: Final = mohurd.PUBLIC.encode(
     issuer="0999", city="9900", enabled=1, version=1, serial=bytes.fromhex("9900000000000018"),
     valid_from=date(2020, 1, 1), valid_until=date(2099, 12, 31), card_type=1,
 )  # fmt: skip
-CARD: Final = mohurd.CARD.encode(
-    issuer="0999", city="9900", serial=bytes.fromhex("9900000000000018"), card_type=1,
-    issued_on=date(2020, 1, 1), version="0100",
-)  # fmt: skip
 
 
 def _keys(profile: Profile, random: Random) -> dict[str, bytes]:
@@ -80,54 +74,26 @@ def _name(spec: DirectorySpec, key: KeySpec) -> str:
     return f"mf_{key.name}" if spec.fid == MF_FID else key.name
 
 
-def _purse_stock(
-    kind: Kind,
-    profile: Profile,
-    contents: Mapping[tuple[int, int], bytes],
-    random: Random,
-    algorithm: int = TRIPLE_DES.id,
-) -> Stock:
-    keys = LabKeys(_keys(profile, random))
+def pboc_stock(random: Random) -> Stock:
+    """Contact cards whose deposit and purse were loaded and paid from once."""
+    keys = LabKeys(_keys(LABORATORY, random))
+    holder = bytes((0x01, 0x00)) + b"TEST CARD".ljust(37, b"\x00")
+    contents = {(0x3F01, 0x0015): PUBLIC[:30], (0x3F01, 0x0016): holder}
 
     def value(spec: DirectorySpec, key: KeySpec) -> bytes:
         found = keys.value(_name(spec, key))
         return found.ljust(PIN_SIZE, b"\xff") if key.type == KeyType.PIN else found
 
-    card = made_card(profile, value, contents, random)
-    bench = Bench(
-        Guard(EmulatedField(Specimen(card)), allow_write=True),
-        keys,
-        bcd_datetime(LIVED_AT),
-        lambda: 0,
-        kind=kind,
-    )
+    card = made_card(LABORATORY, value, contents, random)
+    guard = Guard(EmulatedField(Specimen(card)), allow_write=True)
+    bench = Bench(guard, keys, bcd_datetime(LIVED_AT), lambda: 0, kind=kinds.PBOC)
     bench.begin(selects=True)
     transact(bench, LOAD, 5_000)
     transact(bench, PLAIN, 150)
-    if kind is kinds.PBOC:
-        bench.ok(b"\x00\x20\x00\x00" + bytes((len(PIN),)) + PIN)
-        transact(bench, DEPOSIT_LOAD, 7_000)
-        transact(bench, DEPOSIT, 250)
-    return Stock(kind, keys, card.image(), lambda image: Card.from_image(image, random))
-
-
-def mohurd_stock(random: Random) -> Stock:
-    """City cards that were loaded and paid once."""
-    contents = {(MF_FID, mohurd.SFI_CARD): CARD, (0x1001, mohurd.SFI_PUBLIC): PUBLIC}
-    return _purse_stock(kinds.MOHURD, MOHURD, contents, random)
-
-
-def pboc_stock(random: Random) -> Stock:
-    """Contact cards whose deposit and purse were loaded and paid from once."""
-    holder = bytes((0x01, 0x00)) + b"TEST CARD".ljust(37, b"\x00")
-    contents = {(0x3F01, 0x0015): PUBLIC[:30], (0x3F01, 0x0016): holder}
-    return _purse_stock(kinds.PBOC, LABORATORY, contents, random)
-
-
-def fmcos_stock(random: Random) -> Stock:
-    """Blank cards, with the maker's transport code."""
-    image = raw_card(FMCOS, random).image()
-    return Stock(kinds.FMCOS, LabKeys(), image, lambda image: Card.from_image(image, random))
+    bench.ok(Command(0x00, 0x20, 0x00, 0x00, PIN).encode())
+    transact(bench, DEPOSIT_LOAD, 7_000)
+    transact(bench, DEPOSIT, 250)
+    return Stock(kinds.PBOC, keys, card.image(), lambda image: Card.from_image(image, random))
 
 
 def gp_stock(random: Random) -> Stock:
@@ -140,16 +106,4 @@ def gp_stock(random: Random) -> Stock:
     return Stock(kinds.GP, LabKeys(sets=sets), image, lambda image: GpCard.from_image(image, random))
 
 
-def m1_stock(random: Random) -> Stock:
-    """1K cards as they leave the factory."""
-    image = ClassicCard.blank(random(4)).image()
-    return Stock(kinds.M1, LabKeys({"transport": TRANSPORT_KEY}), image, ClassicCard.from_image)
-
-
-STOCKS: Final[dict[str, Callable[[Random], Stock]]] = {
-    "mohurd": mohurd_stock,
-    "pboc": pboc_stock,
-    "fmcos": fmcos_stock,
-    "gp": gp_stock,
-    "m1": m1_stock,
-}
+STOCKS: Final[dict[str, Callable[[Random], Stock]]] = {"gp": gp_stock, "pboc": pboc_stock}

@@ -11,6 +11,7 @@ from citycard.conform.catalogue import (
     balance,
     commands,
     composite,
+    gp,
     load,
     locks,
     pboc,
@@ -55,6 +56,7 @@ CATALOGUES: Final[dict[str, Catalogue]] = {
     one.kind.name: one
     for one in (
         Catalogue(kinds.T_UNION, "TU", T_UNION),
+        Catalogue(kinds.GP, "GP", gp.CASES),
         Catalogue(kinds.PBOC, "PB", (*pboc.CASES, *pboc_money.CASES, *pboc_safe.CASES)),
     )
 }
@@ -77,6 +79,12 @@ GROUPS: Final[dict[str, Text]] = {
     "UNL": Text("Unload", "圈提"),
     "OVD": Text("Overdraft limit", "透支限额"),
     "PRV": Text("Proofs of transactions", "交易认证"),
+    "DAT": Text("GET DATA", "取数据"),
+    "INI": Text("Opening a channel", "建立安全通道"),
+    "SC2": Text("Secure channel SCP02", "安全通道 SCP02"),
+    "SC3": Text("Secure channel SCP03", "安全通道 SCP03"),
+    "STA": Text("Registry", "注册表"),
+    "KEY": Text("Keys", "密钥"),
     "INT": Text("Internal authentication", "内部认证"),
     "LCK": Text("Locks", "锁定"),
 }

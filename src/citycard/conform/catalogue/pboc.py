@@ -11,7 +11,17 @@ from typing import Final
 
 from citycard.conform.bench import Bench
 from citycard.conform.catalogue import declare
-from citycard.conform.catalogue.declare import ASSUMED, ISO, LOCKS, ONE, PBOC, SOURCES, VENDOR, WRITES
+from citycard.conform.catalogue.declare import (
+    ASSUMED,
+    ISO,
+    LOCKS,
+    ONE,
+    PBOC,
+    SOURCES,
+    UNKNOWN,
+    VENDOR,
+    WRITES,
+)
 from citycard.conform.model import Failed, Step, Text
 from citycard.conform.steps import ANY_REFUSAL, check, do, quiet, right_length, same, select, send, tag
 from citycard.conform.steps_card import (
@@ -174,12 +184,14 @@ COMMANDS: Final = (
         ("An unknown instruction", "未知指令"),
         (ISO, SOURCES),
         send("8099000000", 0x6D00),
+        needs=UNKNOWN,
     ),
     case(
         "CMD-002",
         ("An unknown class", "未知类别"),
         (ISO, SOURCES),
         send("D0B0950000", 0x6E00),
+        needs=UNKNOWN,
     ),
     case(
         "CMD-003",

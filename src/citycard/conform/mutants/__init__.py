@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from citycard.conform.mutants import money, pboc, reading, safety
+from citycard.conform.mutants import gp, money, pboc, reading, safety
 from citycard.conform.mutants.kit import Mutant
 
 _BY_PREFIX: Final[dict[str, dict[str, Mutant]]] = {
     "TU": reading.MUTANTS | money.MUTANTS | safety.MUTANTS,
+    "GP": gp.MUTANTS,
     "PB": pboc.MUTANTS,
 }
 MUTANTS: Final[dict[str, Mutant]] = {
