@@ -24,7 +24,7 @@ def told(results: list[Result]) -> list[str]:
 
 
 def test_there_is_a_mutant_for_every_case_and_no_other() -> None:
-    assert MUTANTS.keys() == CASES.keys()
+    assert {id_ for id_ in MUTANTS if id_.startswith("TU-")} == CASES.keys()
     assert len(CASES) > 200
     assert len({case.title.en for case in CASES.values()}) == len(CASES)
     assert len({case.title.zh for case in CASES.values()}) == len(CASES)

@@ -10,7 +10,8 @@ from citycard.conform.catalogue import CATALOGUES
 from citycard.conform.model import Case
 from citycard.conform.run import Orders
 from citycard.conform.specimens import Mint, laboratory_vault
-from citycard.conform.stands import EmulatedStand
+from citycard.conform.stands import EmulatedStand, Stock
+from citycard.conform.stock import STOCKS
 from citycard.conform.terminal.laboratory import Laboratory
 from citycard.core.record import TapRecord, build_header
 from citycard.keys import MemoryVault, Vault, batch_mac
@@ -18,7 +19,8 @@ from citycard.keys import MemoryVault, Vault, batch_mac
 MOMENT = bytes.fromhex("20260901120000")
 EVERYTHING = Orders(MOMENT, allow_write=True, allow_lock=True)
 READ_ONLY = Orders(MOMENT)
-CASES: dict[str, Case] = {case.id: case for case in CATALOGUES["t-union"]}
+CASES: dict[str, Case] = {case.id: case for case in CATALOGUES["t-union"].cases}
+OTHERS = [name for name in CATALOGUES if name != "t-union"]
 
 
 class Ticks:
@@ -57,3 +59,13 @@ def batch(vault: Vault, records: list[TapRecord], number: int = 1) -> bytes:
         raw, terminal=first.terminal, acquirer=first.acquirer, batch=number, closed_at=first.tapped_at
     )
     return header + batch_mac(vault, first.terminal, header) + b"".join(raw)
+
+
+@cache
+def stock(profile: str) -> Stock:
+    return STOCKS[profile](Random(14).randbytes)
+
+
+def stand_of(profile: str, **more: object) -> EmulatedStand:
+    """A stand with emulated cards of any profile."""
+    return stand(**more) if profile == "t-union" else EmulatedStand(stock(profile), Ticks(), **more)  # type: ignore[arg-type]

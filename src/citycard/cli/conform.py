@@ -38,6 +38,12 @@ CONFORM_ALLOW = declare(
     "--allow-lock 表示样卡可消耗，须同时给出 --allow-write。",
 )
 
+CONFORM_SUITE = declare(
+    "CONFORM_SUITE",
+    "Emulated cards of the profile {profile} are made with 3DES keys only; leave --suite away.",
+    "{profile} 卡型的模拟卡仅支持 3DES 密钥，请勿指定 --suite。",
+)
+
 app = typer.Typer(
     help="Conformance tests for cards and terminals. 卡片与终端符合性测试。", no_args_is_help=True
 )
@@ -59,6 +65,8 @@ class ProfileName(StrEnum):
     """Catalogues of card cases."""
 
     T_UNION = "t-union"
+    GP = "gp"
+    PBOC = "pboc"
 
 
 class SuiteName(StrEnum):
@@ -141,7 +149,7 @@ def run_card(
     now = datetime.now()
     orders = Orders(bcd_datetime(now), allow_write, allow_lock, key_index, samples)
     with ExitStack() as stack:
-        stand = _stand(reader, keys, suite, stack)
+        stand = _stand(profile, reader, keys, suite, stack)
         with options.progress_bar() as advance:
             results = run(cases, stand, orders, advance)
         told = card_report(results, stand, orders, profile.value, now)
@@ -248,22 +256,28 @@ def _cases(profile: ProfileName, only: list[str] | None) -> tuple[Case, ...]:
     from citycard.conform.catalogue import CATALOGUES
     from citycard.conform.run import chosen
 
-    return chosen(CATALOGUES[profile.value], only or ())
+    return chosen(CATALOGUES[profile.value].cases, only or ())
 
 
-def _stand(reader: str, keys: Path | None, suite: SuiteName, stack: ExitStack) -> Stand:
+def _stand(profile: ProfileName, reader: str, keys: Path | None, suite: SuiteName, stack: ExitStack) -> Stand:
     """The emulation with new keys of its own, or the card on a reader with keys from a vault."""
+    from citycard.conform.kinds import KINDS
     from citycard.conform.readers import open_reader
     from citycard.conform.specimens import Mint, laboratory_vault
     from citycard.conform.stands import EmulatedStand, ReaderStand
+    from citycard.conform.stock import STOCKS
     from citycard.core.crypto import suite_named
 
-    if reader == EMULATED:
+    if reader != EMULATED:
+        vault = _vault(keys)
+        field = stack.enter_context(open_reader(reader, CARD_WAIT_S))
+        return ReaderStand(field, field.name, vault, time.perf_counter_ns, KINDS[profile.value])
+    if profile is ProfileName.T_UNION:
         algorithm = suite_named(suite).id
         return EmulatedStand(Mint(laboratory_vault(os.urandom, algorithm), os.urandom, algorithm))
-    vault = _vault(keys)
-    field = stack.enter_context(open_reader(reader, CARD_WAIT_S))
-    return ReaderStand(field, field.name, vault, time.perf_counter_ns)
+    if suite is not SuiteName.TRIPLE_DES:
+        raise CONFORM_SUITE(profile=profile.value)
+    return EmulatedStand(STOCKS[profile.value](os.urandom))
 
 
 def _vault(file: Path | None) -> Vault | None:

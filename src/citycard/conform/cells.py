@@ -10,59 +10,58 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from citycard.conform.specimens import Chip
 from citycard.core.card import CELL, Card
 from citycard.core.card.atomic import Change
-from citycard.core.card.body import BODY, Body, read_body
+from citycard.core.card.body import BODY, EP, Body, read_body
 from citycard.core.card.files import Directory, File, record_place
 from citycard.core.card.image import extent, parse
 
 
-def _application(card: Card) -> Directory:
+def _application(card: Chip) -> Directory:
     """The application that holds the purse."""
     return next(d for d in parse(card.memory).directories if d.purse is not None)
 
 
-def _purse_file(card: Card) -> File:
-    purse = _application(card).purse
-    assert purse is not None
-    return purse
+def _purse_file(card: Chip, sfi: int) -> File:
+    return _application(card).purses[sfi]
 
 
-def purse_body(card: Card) -> Body:
+def purse_body(card: Chip, sfi: int = EP) -> Body:
     """The purse as it lies in the cells: balance, counters, proof of the last transaction."""
-    return read_body(card.memory, _purse_file(card))
+    return read_body(card.memory, _purse_file(card, sfi))
 
 
-def set_purse(card: Card, **values: Any) -> None:
+def set_purse(card: Chip, sfi: int = EP, **values: Any) -> None:
     """Change fields of the purse's body."""
-    _write(card, _purse_file(card).body, BODY.pack(*purse_body(card)._replace(**values)))
+    _write(card, _purse_file(card, sfi).body, BODY.pack(*purse_body(card, sfi)._replace(**values)))
 
 
-def file_cells(card: Card, sfi: int) -> bytes:
+def file_cells(card: Chip, sfi: int) -> bytes:
     """All cells of a file."""
     file = _application(card).files[sfi]
     return card.memory.read(file.body, extent(file))
 
 
-def set_file_cells(card: Card, sfi: int, cells: bytes) -> None:
+def set_file_cells(card: Chip, sfi: int, cells: bytes) -> None:
     """Put all cells of a file back."""
     _write(card, _application(card).files[sfi].body, cells)
 
 
-def poke_record(card: Card, sfi: int, number: int, at: int, data: bytes) -> None:
+def poke_record(card: Chip, sfi: int, number: int, at: int, data: bytes) -> None:
     """Change bytes of a record."""
     place = record_place(card.memory, _application(card).files[sfi], number)
     assert place is not None, f"there is no record {number}"
     _write(card, place[0] + at, data)
 
 
-def revived(card: Card, random: Callable[[int], bytes]) -> Card:
+def revived(card: Chip, random: Callable[[int], bytes]) -> Card:
     """The same card without power, its blocked application active again."""
     _write(card, _application(card).body, bytes(CELL))
     return Card.from_image(card.image(), random)
 
 
-def _write(card: Card, address: int, data: bytes) -> None:
+def _write(card: Chip, address: int, data: bytes) -> None:
     """Write at once, past any fuse."""
     change = Change(card.memory)
     change.write(address, data)

@@ -9,6 +9,7 @@ command there is to a card and compares the cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, Protocol, runtime_checkable
 
@@ -54,7 +55,10 @@ HARMLESS: Final = frozenset(
     }
 )
 LOCKING: Final = frozenset({0x841E, 0x8416, 0x8418, 0x8424})
-AUTHENTICATION: Final = frozenset({0x0082, 0x0020})  # a wrong one costs a try
+VERIFY_PIN, REPLACE_PIN, OPEN_CHANNEL = 0x0020, 0x805E, 0x8482
+AUTHENTICATION: Final = frozenset({0x0082, VERIFY_PIN, REPLACE_PIN})  # a wrong one costs a try
+CRYPTOGRAM_WRONG: Final = 0x6300
+INITIALIZE_UPDATE, SET_STATUS = 0x8050, 0xF0
 INIT_COMPOSITE, CACHE = bytes.fromhex("805003"), bytes.fromhex("80DC")
 CLASS_INVALID: Final = 0xFF  # reserved for protocol selection (ISO/IEC 7816-4, 5.4.1)
 INSTRUCTIONS_INVALID: Final = (0x6, 0x9)  # high digits that no instruction may have (7816-4, 5.4.2)
@@ -96,18 +100,35 @@ def effect_of(command: bytes, staging: bool = False) -> Effect:
     return Effect.LOCK if code in LOCKING else Effect.WRITE
 
 
+EffectOf = Callable[[bytes, bool], Effect]
+
+
+def domain_effect(command: bytes, staging: bool = False) -> Effect:
+    """On a card with security domains: INITIALIZE UPDATE may count, SET STATUS may end the card."""
+    if command[1:2] == bytes((SET_STATUS,)):
+        return Effect.LOCK
+    opens = int.from_bytes(command[:2], "big") == INITIALIZE_UPDATE
+    return max(effect_of(command, staging), Effect.WRITE) if opens else effect_of(command, staging)
+
+
 class Guard:
     """A field behind the guard, for as long as one card lies in it.
 
     Problems: CONFORM_GUARD when a command is not allowed, CONFORM_LAST_TRY when it could lock a key.
     """
 
-    def __init__(self, field: Field, allow_write: bool = False, allow_lock: bool = False) -> None:
-        self._field = field
+    def __init__(
+        self,
+        field: Field,
+        allow_write: bool = False,
+        allow_lock: bool = False,
+        effect: EffectOf = effect_of,
+    ) -> None:
+        self._field, self._effect = field, effect
         self._allowed = Effect.LOCK if allow_lock else Effect.WRITE if allow_write else Effect.NONE
         self._staging = False
         self._wrong_macs = 0
-        self._last_try = False  # a key has one try left
+        self._last_tries: set[str] = set()  # what has one try left
 
     def connect(self) -> bytes:
         """Power the card off and on."""
@@ -130,17 +151,18 @@ class Guard:
         self._field.cut_after(writes)
 
     def _check(self, command: bytes) -> None:
-        effect = effect_of(command, self._staging)
+        effect = self._effect(command, self._staging)
         if effect > self._allowed:
             what = "locks the card" if effect is Effect.LOCK else "writes or may write"
             option = "--allow-lock" if effect is Effect.LOCK else "--allow-write"
             raise CONFORM_GUARD(command=command[:5].hex().upper(), what=what, option=option)
         if self._allowed is Effect.LOCK or len(command) < 2:
             return
-        authenticates = command[0] << 8 | command[1] in AUTHENTICATION
-        if authenticates and self._last_try:
+        code = command[0] << 8 | command[1]
+        if code in AUTHENTICATION and _tried(code) in self._last_tries:
             raise CONFORM_LAST_TRY(command=command[:4].hex().upper())
-        if command[0] & SM_BIT and effect is not Effect.NONE and self._wrong_macs >= WRONG_MACS_MAX:
+        proves = (command[0] & SM_BIT and effect is not Effect.NONE) or code == REPLACE_PIN
+        if proves and self._wrong_macs >= WRONG_MACS_MAX:
             raise CONFORM_LAST_TRY(command=command[:4].hex().upper())
 
     def _heed(self, command: bytes, sw: int) -> None:
@@ -149,9 +171,27 @@ class Guard:
         self._staging = opened or (self._staging and command.startswith(CACHE))
         if len(command) < 2:
             return
-        if command[0] << 8 | command[1] in AUTHENTICATION and (sw == SW.OK or sw & 0xFFF0 == 0x63C0):
-            self._last_try = sw != SW.OK and sw & 0xF <= 1
-        if sw == SW.SM_INCORRECT:
+        code = command[0] << 8 | command[1]
+        if code in AUTHENTICATION and (sw == SW.OK or sw & 0xFFF0 == 0x63C0):
+            if sw != SW.OK and sw & 0xF <= 1:
+                self._last_tries.add(_tried(code))
+            else:
+                self._last_tries.discard(_tried(code))
+        if sw == SW.SM_INCORRECT or (code, sw) in WRONG_PROOFS:
             self._wrong_macs += 1
-        elif sw == SW.OK and command[0] & SM_BIT:
+        elif sw == SW.OK and (command[0] & SM_BIT or code == REPLACE_PIN):
             self._wrong_macs = 0
+
+
+WRONG_PROOFS: Final = frozenset(
+    {
+        (REPLACE_PIN, SW.MAC_ERROR),
+        (OPEN_CHANNEL, CRYPTOGRAM_WRONG),
+        (OPEN_CHANNEL, SW.SECURITY_STATUS),
+    }
+)
+
+
+def _tried(code: int) -> str:
+    """What an authentication spends a try of."""
+    return "PIN" if code in (VERIFY_PIN, REPLACE_PIN) else "key"

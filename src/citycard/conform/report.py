@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from citycard import __version__
 from citycard.conform.annotate import explained, in_words
 from citycard.conform.bench import identity
-from citycard.conform.catalogue import GROUPS
+from citycard.conform.catalogue import CATALOGUES, GROUPS
 from citycard.conform.model import VERDICTS, Case, Result, Text, Verdict
 from citycard.conform.run import Orders
 from citycard.conform.stands import Stand
@@ -207,11 +207,11 @@ def card_report(
 ) -> Report:
     """The report on a card, with what must be known to repeat the test."""
     yes, no = "yes / 是", "no / 否"
-    atr, pan = identity(stand.field())
+    atr, pan = identity(stand.field(), stand.kind)
     facts = (
         (Text("Card number", "卡号"), pan),
         (Text("Answer to reset", "复位应答"), atr),
-        (Text("Profile and catalogue", "卡型与用例集"), f"{profile}, {len(results)} cases"),
+        (Text("Profile and catalogue", "卡型与用例集"), _catalogue(stand, profile, len(results))),
         (Text("Reader", "读写器"), stand.title),
         (Text("Keys at hand", "密钥"), no if stand.keys is None else yes),
         (Text("Writing allowed", "允许写卡"), yes if orders.allow_write else no),
@@ -221,6 +221,12 @@ def card_report(
     )
     title = Text("Card conformance report", "卡片符合性测试报告")
     return Report(title, made_at, facts, GROUPS, tuple(results))
+
+
+def _catalogue(stand: Stand, profile: str, count: int) -> str:
+    """The profile by name and title, and how many of its cases were asked for."""
+    title = stand.kind.title
+    return f"{profile} ({title.en} / {title.zh}), {count} / {len(CATALOGUES[profile].cases)} cases"
 
 
 def terminal_report(results: Sequence[Result], title: str, places: str, made_at: datetime) -> Report:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from citycard.conform.bench import SELECT, TERMINAL, Bench
+from citycard.conform.bench import TERMINAL, Bench
 from citycard.conform.guard import CONFORM_LAST_TRY, Guard
 from citycard.conform.model import NEEDS, Case, Ended, Need, Result, Text, Verdict
 from citycard.conform.stands import Stand
@@ -20,13 +20,13 @@ from citycard.core.dialogue import CardGone
 from citycard.core.layout import LayoutError
 from citycard.core.problem import Problem, declare
 from citycard.core.tlv import TlvError
-from citycard.keys.vault import KEY_INVALID, KEY_MISSING
+from citycard.keys.vault import KEY_INVALID, KEY_MISSING, KEY_NAME
 
 SAMPLES: Final = 400  # the least that bounds a 99th percentile from above with 97.5 % is 368
 PASSED: Final = Text("as expected", "符合预期")
 GONE: Final = Text("the card left the field", "卡片离开感应区")
 # The vault lacks a key the card tells of; or a card that refuses what is right has cost a key its tries.
-HINDRANCES: Final = (KEY_MISSING, KEY_INVALID, CONFORM_LAST_TRY)
+HINDRANCES: Final = (KEY_MISSING, KEY_NAME, KEY_INVALID, CONFORM_LAST_TRY)
 SPOILED: Final = Text(
     "the card was spoiled by {case}: put in another and run this case alone with --case",
     "卡片已被 {case} 损坏：请更换卡片并用 --case 单独执行",
@@ -67,7 +67,7 @@ def run(
 ) -> list[Result]:
     """Every case with its verdict, in order."""
     results: list[Result] = []
-    told = _key_told(Guard(stand.field()), orders)
+    told = _key_told(stand, orders)
     spoiled, bench = "", _bench(stand, orders, told)
     for done, case in enumerate(cases):
         progress("cases", done, len(cases))
@@ -92,7 +92,7 @@ def _bench(stand: Stand, orders: Orders, told: tuple[int, int]) -> Bench:
     """One bench, and so one guard, for one card: it knows over all cases what tries the keys have left."""
     version, algorithm = told
     return Bench(
-        Guard(stand.field(), orders.allow_write, orders.allow_lock),
+        Guard(stand.field(), orders.allow_write, orders.allow_lock, stand.kind.effect),
         stand.keys,
         orders.moment,
         stand.clock,
@@ -100,6 +100,7 @@ def _bench(stand: Stand, orders: Orders, told: tuple[int, int]) -> Bench:
         orders.key_index,
         algorithm,
         version,
+        kind=stand.kind,
     )
 
 
@@ -137,11 +138,14 @@ def _hindrance(case: Case, stand: Stand, orders: Orders) -> Text | None:
     return next((NEEDS[need] for need in Need if need in case.needs and not there[need]), None)
 
 
-def _key_told(guard: Guard, orders: Orders) -> tuple[int, int]:
+def _key_told(stand: Stand, orders: Orders) -> tuple[int, int]:
     """Version and algorithm of the card's keys, as INITIALIZE tells them; 1 and 0 when it does not."""
+    if not stand.kind.transit:  # no composite purchase
+        return 1, 0
     try:
+        guard = Guard(stand.field())
         guard.connect()
-        guard(SELECT)
+        guard(stand.kind.home)
         data = bytes((orders.key_index,)) + bytes(4) + TERMINAL
         told = Response.decode(guard(bytes.fromhex("805003020B") + data + b"\x0f"))
     except (CardGone, ApduError):

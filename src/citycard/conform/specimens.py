@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from citycard.core import tunion
-from citycard.core.card import T_UNION, Card, PowerLost, blank_card
+from citycard.core.card import T_UNION, Memory, PowerLost, blank_card
 from citycard.core.crypto import TRIPLE_DES
 from citycard.core.dialogue import CardGone, KeySlot, converse, key_slots, personalise
+from citycard.core.kinds import Emulated
 from citycard.keys import KeyName, MemoryVault, Vault, card_factors, scheme_ceremony
 
 TEST_TRANSPORT: Final = bytes.fromhex("C0C1C2C3C4C5C6C7C8C9CACBCCCDCECF")  # of emulated blank cards only
@@ -25,13 +26,19 @@ PAN: Final = "03199000000000000018"
 FIELD_LOST: Final = bytes(8)  # what a cut leaves in the cell that was being written
 
 
+class Chip(Emulated, Protocol):
+    """An emulated card of any kind, whose cells the laboratory can reach."""
+
+    memory: Memory
+
+
 class Specimen:
     """A card as the field holds it; mutants override what is defective.
 
     `delay_ns` grows by what the card pretends to think; the field's clock adds it.
     """
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Chip) -> None:
         self.card = card
         self.delay_ns = 0
 

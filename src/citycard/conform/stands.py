@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
 from citycard.conform.bench import Bench, card_factors
 from citycard.conform.cells import set_purse
 from citycard.conform.guard import Field, Guard
-from citycard.conform.keyring import Keyring
+from citycard.conform.keyring import Keyring, LabKeys
+from citycard.conform.kinds import T_UNION, Kind
 from citycard.conform.model import Need
-from citycard.conform.specimens import EmulatedField, Mint, Specimen
+from citycard.conform.specimens import Chip, EmulatedField, Mint, Specimen
 from citycard.conform.steps_purse import COMPOSITE, LOAD, PLAIN, transact
 from citycard.core import tunion
 from citycard.core.apdu import Command
@@ -32,8 +34,8 @@ LIVED_AT: Final = datetime(2026, 1, 5, 8, 0)
 
 CONFORM_NO_CARD = declare(
     "CONFORM_NO_CARD",
-    "There is no T-Union purse in {where}: {why}. Put a card on the reader and start again.",
-    "{where} 中没有交通联合电子钱包：{why}。请放置卡片后重试。",
+    "There is no card for this catalogue ({kind}) in {where}: {why}. Put one on the reader and start again.",
+    "{where} 中没有适用于本用例集（{kind}）的卡片：{why}。请放置卡片后重试。",
 )
 
 
@@ -42,7 +44,8 @@ class Stand(Protocol):
 
     title: str
     offers: frozenset[Need]
-    keys: Keyring | None
+    keys: Keyring | LabKeys | None
+    kind: Kind
 
     def field(self) -> Field:
         """The card in the field now."""
@@ -57,6 +60,22 @@ class Stand(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Where emulated cards of a kind come from: the cells of one that has lived, its keys, how to open it."""
+
+    kind: Kind
+    keys: Keyring | LabKeys
+    image: bytes
+    opened: Callable[[bytes], Chip]
+
+
+def transit_stock(mint: Mint) -> Stock:
+    """T-Union cards of a mint."""
+    keys = Keyring(mint.vault, mint.factors)
+    return Stock(T_UNION, keys, lived(mint), lambda image: Card.from_image(image, mint.random))
+
+
 class EmulatedStand:
     """Emulated cards of one mint; `defect` makes mutants of them."""
 
@@ -64,15 +83,16 @@ class EmulatedStand:
 
     def __init__(
         self,
-        mint: Mint,
+        source: Mint | Stock,
         clock: Callable[[], int] = time.perf_counter_ns,
-        defect: Callable[[Specimen, Keyring], Specimen] | None = None,
+        defect: Callable[[Specimen, Keyring | LabKeys], Specimen] | None = None,
         title: str = "emulated",
     ) -> None:
         self.title = title
-        self.keys: Keyring | None = Keyring(mint.vault, mint.factors)
-        self._mint, self._clock, self._defect = mint, clock, defect
-        self._image = lived(mint)
+        self._stock = source if isinstance(source, Stock) else transit_stock(source)
+        self.keys: Keyring | LabKeys | None = self._stock.keys
+        self.kind = self._stock.kind
+        self._clock, self._defect = clock, defect
         self.fresh((0, 0))
 
     def field(self) -> EmulatedField:
@@ -82,12 +102,11 @@ class EmulatedStand:
     def fresh(self, prepared: tuple[int, int]) -> bool:
         """A new card, mutated as ordered."""
         offline, online = prepared
-        card = Card.from_image(self._image, self._mint.random)
+        card = self._stock.opened(self._stock.image)
         if offline or online:
             set_purse(card, offline=offline, online=online)
         specimen = Specimen(card)
-        assert self.keys is not None
-        self.specimen = self._defect(specimen, self.keys) if self._defect else specimen
+        self.specimen = self._defect(specimen, self._stock.keys) if self._defect else specimen
         return True
 
     def clock(self) -> int:
@@ -100,15 +119,24 @@ class ReaderStand:
 
     offers: frozenset[Need] = frozenset()
 
-    def __init__(self, field: Field, title: str, vault: Vault | None, clock: Callable[[], int]) -> None:
-        self.title, self._field, self._clock = title, field, clock
+    def __init__(
+        self,
+        field: Field,
+        title: str,
+        keys: Vault | LabKeys | None,
+        clock: Callable[[], int],
+        kind: Kind = T_UNION,
+    ) -> None:
+        self.title, self._field, self._clock, self.kind = title, field, clock, kind
         try:
-            factors = card_factors(field)
+            field.connect()
+            factors = card_factors(field, kind)
         except CardGone as gone:
-            raise CONFORM_NO_CARD(where=title, why=gone) from None
-        if not factors:
-            raise CONFORM_NO_CARD(where=title, why="SELECT does not answer its public data")
-        self.keys = None if vault is None else Keyring(vault, factors)
+            raise CONFORM_NO_CARD(kind=kind.name, where=title, why=gone) from None
+        if kind.public and not factors:
+            why = "SELECT does not answer its public data"
+            raise CONFORM_NO_CARD(kind=kind.name, where=title, why=why)
+        self.keys = Keyring(keys, factors) if keys is not None and not isinstance(keys, LabKeys) else keys
 
     def field(self) -> Field:
         """The card on the reader."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from citycard.conform.annotate import command_name, status
-from citycard.conform.bench import SELECT, Bench
+from citycard.conform.bench import Bench
 from citycard.conform.model import Failed, NotRun, Step, Text
 from citycard.core.apdu import SW, Command
 from citycard.core.layout import Layout, LayoutError
@@ -72,7 +72,7 @@ def _words(allowed: tuple[int, ...]) -> str:
 
 def select(keep: str = "", purse: str = "") -> Step:
     """SELECT the purse, or the application named (hex)."""
-    command = SELECT.hex() if not purse else f"00A40400{len(purse) // 2:02X}{purse}00"
+    command = "00A40400{named}00" if not purse else f"00A40400{len(purse) // 2:02X}{purse}00"
     return send(command, keep=keep)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from citycard.conform import proofs
 from citycard.conform.annotate import command_name, status
-from citycard.conform.bench import Bench, Purse
+from citycard.conform.bench import ED, EP, Bench, Purse
 from citycard.conform.model import Failed, NotRun, Step, Text, Undecided
 from citycard.conform.proofs import Opening
 from citycard.conform.steps import ANY_REFUSAL
@@ -21,12 +21,25 @@ from citycard.core.apdu import SW, Command, Response
 from citycard.core.purse import Txn
 
 PLAIN, COMPOSITE, LOAD = Txn.EP_PURCHASE, Txn.COMPOSITE, Txn.EP_LOAD
-P1: Final = {PLAIN: 0x01, COMPOSITE: 0x03, LOAD: 0x00}
-LE: Final = {PLAIN: 15, COMPOSITE: 15, LOAD: 16}
+DEPOSIT, DEPOSIT_LOAD, CASH = Txn.ED_PURCHASE, Txn.ED_LOAD, Txn.CASH
+UNLOAD, OVERDRAFT = Txn.UNLOAD, Txn.OVERDRAFT
+P1: Final = {
+    PLAIN: 0x01, COMPOSITE: 0x03, LOAD: 0x00, DEPOSIT: 0x01, DEPOSIT_LOAD: 0x00, CASH: 0x02, UNLOAD: 0x05,
+    OVERDRAFT: 0x04,
+}  # fmt: skip
+LE: Final = {
+    PLAIN: 15, COMPOSITE: 15, LOAD: 16, DEPOSIT: 15, DEPOSIT_LOAD: 16, CASH: 15, UNLOAD: 16, OVERDRAFT: 19,
+}  # fmt: skip
+OF_PURSE: Final = frozenset({PLAIN, COMPOSITE, LOAD})  # the others are of the deposit
 NAMES: Final = {
     PLAIN: Text("purchase", "消费"),
     COMPOSITE: Text("composite purchase", "复合消费"),
     LOAD: Text("load", "圈存"),
+    DEPOSIT: Text("purchase from the deposit", "存折消费"),
+    DEPOSIT_LOAD: Text("load of the deposit", "存折圈存"),
+    CASH: Text("cash withdrawal", "取现"),
+    UNLOAD: Text("unload", "圈提"),
+    OVERDRAFT: Text("change of the overdraft limit", "修改透支限额"),
 }
 MOVING: Final = {
     "balance_fen": Text("balance in fen", "余额（分）"),
@@ -48,8 +61,9 @@ def init_command(bench: Bench, txn: Txn, amount_fen: int) -> bytes:
         raise Failed(
             f"balance and cap of the card imply {amount_fen} fen", f"由卡片余额与上限得出 {amount_fen} 分"
         )
-    data = bench.values["index"] + amount_fen.to_bytes(4, "big") + bench.values["terminal"]
-    return Command(0x80, 0x50, P1[txn], 0x02, data, LE[txn]).encode()
+    amount = b"" if txn == OVERDRAFT else amount_fen.to_bytes(4, "big")
+    data = bench.values["index"] + amount + bench.values["terminal"]
+    return Command(0x80, 0x50, P1[txn], EP if txn in OF_PURSE else ED, data, LE[txn]).encode()
 
 
 def opening(bench: Bench, txn: Txn, amount_fen: int) -> Opening:
@@ -70,9 +84,14 @@ def closing_command(bench: Bench, opened: Opening, tamper: str = "") -> bytes:
     keys, signed = bench.lent(), opened
     if tamper == "stale":
         signed, tamper = bench.opened[-2], ""
-    if opened.txn == LOAD:
+    if opened.txn == OVERDRAFT:
+        limit_fen = bench.values["limit_fen"]
+        mac2 = proofs.limit_mac2(keys, signed, limit_fen, bench.moment, tamper)
+        return proofs.limit_command(limit_fen, bench.moment, mac2)
+    if opened.txn in proofs.ONLINE:
         mac2 = proofs.credit_mac2(keys, signed, bench.moment, tamper)
-        return proofs.credit_command(bench.moment, mac2)
+        closing = proofs.unload_command if opened.txn == UNLOAD else proofs.credit_command
+        return closing(bench.moment, mac2)
     mac1 = proofs.debit_mac1(keys, signed, bench.number, bench.moment, tamper)
     return proofs.debit_command(opened, bench.number, bench.moment, mac1)
 
@@ -87,14 +106,14 @@ def transact(bench: Bench, txn: Txn, amount_fen: int, staged: Sequence[bytes] = 
     return answer
 
 
-def funded(bench: Bench, least_fen: int) -> None:
-    """See to it that the card holds at least so much; loads what is missing."""
-    missing = least_fen - bench.balance()
+def funded(bench: Bench, least_fen: int, txn: Txn = LOAD) -> None:
+    """See to it that the purse holds at least so much (or the deposit: `DEPOSIT_LOAD`); loads the rest."""
+    missing = least_fen - bench.balance(EP if txn in OF_PURSE else ED)
     if missing > 0:
-        answer = bench.send(init_command(bench, LOAD, missing))
+        answer = bench.send(init_command(bench, txn, missing))
         if not answer.ok:
             raise Undecided("the card cannot be funded for this case", "无法为本用例充值")
-        opened = proofs.read_opening(bench.trace[-1].command, answer.data)
+        opened = proofs.read_opening(init_command(bench, txn, missing), answer.data)
         bench.ok(closing_command(bench, opened))
 
 
@@ -147,9 +166,9 @@ def log_record(opened: Opening, moment: bytes, serial: int) -> bytes:
 # Steps
 
 
-def fund(least_fen: int) -> Step:
-    """Prepare: at least so much on the card."""
-    return Step(lambda bench: funded(bench, least_fen))
+def fund(least_fen: int, txn: Txn = LOAD) -> Step:
+    """Prepare: at least so much on the card, by a load of the purse or of the deposit."""
+    return Step(lambda bench: funded(bench, least_fen, txn))
 
 
 def leave(fen: int) -> Step:
@@ -157,11 +176,11 @@ def leave(fen: int) -> Step:
     return Step(lambda bench: emptied(bench, fen))
 
 
-def mark() -> Step:
-    """Remember what the card tells of its purse."""
+def mark(sfi: int = EP) -> Step:
+    """Remember what the card tells of its purse, or of its deposit."""
 
     def run(bench: Bench) -> None:
-        bench.before = bench.purse()
+        bench.marked, bench.before = sfi, bench.purse(sfi)
 
     return Step(run)
 
@@ -241,7 +260,9 @@ def proves_tac() -> Step:
 
     def run(bench: Bench) -> None:
         opened, keys = bench.opened[-1], bench.lent()
-        if opened.txn == LOAD:
+        if opened.txn == OVERDRAFT:
+            tac = proofs.limit_tac(keys, opened, bench.values["limit_fen"], bench.moment)
+        elif opened.txn in proofs.ONLINE:
             tac = proofs.credit_tac(keys, opened, bench.moment)
         else:
             tac, _ = proofs.debit_receipt(keys, opened, bench.number - 1, bench.moment)
@@ -265,7 +286,7 @@ def moved(
     added = {"log": log, "transit": transit}
 
     def run(bench: Bench) -> None:
-        before, after = before_of(bench), bench.purse()
+        before, after = before_of(bench), bench.purse(bench.marked)
         for name, by in wanted.items():
             _number(MOVING[name], getattr(before, name), getattr(after, name), by, bench)
         for name, count in added.items():

@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from citycard.conform import kinds
 from citycard.conform.catalogue import (
     balance,
     commands,
     composite,
+    gp,
     load,
     locks,
+    pboc,
+    pboc_money,
+    pboc_safe,
     purchase,
     quality,
     security,
     structure,
     tear,
 )
+from citycard.conform.kinds import Kind
 from citycard.conform.model import Case, Text
 
 T_UNION: Final[tuple[Case, ...]] = (
@@ -31,7 +38,28 @@ T_UNION: Final[tuple[Case, ...]] = (
     *tear.CASES,
     *locks.CASES,  # last: they may end the card
 )
-CATALOGUES: Final[dict[str, tuple[Case, ...]]] = {"t-union": T_UNION}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The cases for a kind of card, in the order they run; `prefix` begins their ids."""
+
+    kind: Kind
+    prefix: str
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        assert all(case.id.startswith(f"{self.prefix}-") for case in self.cases)
+
+
+CATALOGUES: Final[dict[str, Catalogue]] = {
+    one.kind.name: one
+    for one in (
+        Catalogue(kinds.T_UNION, "TU", T_UNION),
+        Catalogue(kinds.GP, "GP", gp.CASES),
+        Catalogue(kinds.PBOC, "PB", (*pboc.CASES, *pboc_money.CASES, *pboc_safe.CASES)),
+    )
+}
 GROUPS: Final[dict[str, Text]] = {
     "STR": Text("Structure: application, FCI, files", "结构：应用、FCI、文件"),
     "CMD": Text("Commands and status words", "指令与状态字"),
@@ -44,5 +72,19 @@ GROUPS: Final[dict[str, Text]] = {
     "SEC": Text("Authentication and secure messaging", "认证与安全报文"),
     "TEA": Text("Tear and recover", "断电与恢复"),
     "CNT": Text("Counters", "计数器"),
+    "PIN": Text("PINs", "口令"),
+    "RSP": Text("GET RESPONSE", "取响应"),
+    "DEP": Text("Deposit", "存折"),
+    "CSH": Text("Cash", "取现"),
+    "UNL": Text("Unload", "圈提"),
+    "OVD": Text("Overdraft limit", "透支限额"),
+    "PRV": Text("Proofs of transactions", "交易认证"),
+    "DAT": Text("GET DATA", "取数据"),
+    "INI": Text("Opening a channel", "建立安全通道"),
+    "SC2": Text("Secure channel SCP02", "安全通道 SCP02"),
+    "SC3": Text("Secure channel SCP03", "安全通道 SCP03"),
+    "STA": Text("Registry", "注册表"),
+    "KEY": Text("Keys", "密钥"),
+    "INT": Text("Internal authentication", "内部认证"),
     "LCK": Text("Locks", "锁定"),
 }

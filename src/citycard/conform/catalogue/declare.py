@@ -11,8 +11,12 @@ PREFIX: Final = "TU"  # T-Union
 ISO: Final = "ISO/IEC 7816-4"
 PBOC: Final = "JR/T 0025 ED/EP"
 JTT: Final = "JT/T 978"
+VENDOR: Final = "FMCOS 2.0"
+GPC: Final = "GlobalPlatform Card Specification 2.3"
+SCP3: Final = "GlobalPlatform Amendment D"
 SOURCES, ONE, COMPUTED, ASSUMED = Confidence.SOURCES, Confidence.ONE, Confidence.COMPUTED, Confidence.ASSUMED
 WRITES: Final = frozenset({Need.WRITE, Need.KEYS})
+UNKNOWN: Final = frozenset({Need.WRITE})  # to the guard it may write; no key is needed
 LOCKS: Final = WRITES | {Need.LOCK}
 CUTS: Final = WRITES | {Need.CUT}
 PREPARED: Final = WRITES | {Need.PREPARED}
@@ -28,6 +32,7 @@ def case(
     selects: bool = True,
     ruins: bool = False,
     prepared: tuple[int, int] | None = None,
+    prefix: str = PREFIX,
 ) -> Case:
     """One case; `id_` such as `STR-001`, `clause` with how sure its source is."""
-    return Case(f"{PREFIX}-{id_}", Text(*title), clause[0], clause[1], steps, needs, selects, ruins, prepared)
+    return Case(f"{prefix}-{id_}", Text(*title), clause[0], clause[1], steps, needs, selects, ruins, prepared)

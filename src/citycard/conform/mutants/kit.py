@@ -15,15 +15,17 @@ from typing import Any, Final
 
 from citycard.conform import cells, proofs
 from citycard.conform.bench import SELECT
-from citycard.conform.keyring import Keyring
+from citycard.conform.keyring import Keyring, LabKeys
 from citycard.conform.proofs import Opening
 from citycard.conform.specimens import Specimen
 from citycard.core import tunion
 from citycard.core.apdu import Response
 from citycard.core.card import Card, PowerLost
 from citycard.core.card.body import Body
+from citycard.core.card.state import Traits
+from citycard.core.purse import Txn
 
-Mutant = Callable[[Specimen, Keyring], Specimen]
+Mutant = Callable[[Specimen, Keyring | LabKeys], Specimen]
 Effect = Callable[["Twin"], None]
 When = int | Callable[[int], bool] | None
 Data = str | Callable[[bytes], bytes] | None
@@ -34,13 +36,17 @@ FILES: Final = {
     "holder": tunion.SFI_HOLDER,
 }
 NOTHING_PROVEN: Final = {"proof_txn": 0, "proof_serial": 0, "proof_mac": bytes(4), "proof_tac": bytes(4)}
-CLOSING: Final = re.compile("805[24]0")
+CLOSING: Final = re.compile("805[248]0")
+GET_RESPONSE: Final = b"\x00\xc0"
+OPENED_SIZES: Final = (15, 16, 19)  # INITIALIZE UPDATE has the same code and other sizes
 
 
 class Twin(Specimen):
     """A good card behind a bend in the wire; it remembers what passed, for the words below."""
 
-    def __init__(self, specimen: Specimen, keys: Keyring, bend: Callable[[Twin, bytes], bytes]) -> None:
+    def __init__(
+        self, specimen: Specimen, keys: Keyring | LabKeys, bend: Callable[[Twin, bytes], bytes]
+    ) -> None:
         super().__init__(specimen.card)
         self.keys = keys
         self._bend = bend
@@ -50,6 +56,9 @@ class Twin(Specimen):
         self.memory: dict[str, Any] = {}  # of the mutant's own
         self.cut = ""  # hex of the command in which the power was cut, `start` for a start
         self.wake: Callable[[Twin], bytes] = Twin.start
+        self.wired = False  # bends single exchanges: of T=0 also those of GET RESPONSE
+        self.waits = b""  # T=0: what GET RESPONSE gives of a bent answer
+        self.t0 = isinstance(specimen.card, Card) and bool(specimen.card.traits & Traits.T0)
 
     def power_on(self) -> bytes:
         """The field goes and comes again."""
@@ -62,12 +71,23 @@ class Twin(Specimen):
         except PowerLost:
             self.cut = "start"
             raise
-        self.pending = False
+        self.pending, self.waits = False, b""
         return atr
 
     def process(self, command: bytes) -> bytes:
-        """One command, through the bend."""
-        return self._bend(self, command)
+        """One command, through the bend; with T=0 whole answers are bent, and wait again."""
+        if self.wired or not self.t0:
+            return self._bend(self, command)
+        if command[:2] == GET_RESPONSE and self.waits:
+            size = command[4]
+            given, self.waits = self.waits[:size], self.waits[size:]
+            return given + (bytes((0x61, len(self.waits))) if self.waits else b"\x90\x00")
+        self.waits = b""
+        answer = self._bend(self, command)
+        if len(answer) > 2 and answer[-2:] == b"\x90\x00" and len(command) > 5:
+            self.waits = answer[:-2]
+            return bytes((0x61, len(self.waits)))
+        return answer
 
     def obey(self, command: bytes) -> bytes:
         """One command to the good card."""
@@ -76,9 +96,11 @@ class Twin(Specimen):
         except PowerLost:
             self.cut = command.hex().upper()
             raise
+        if self.t0 and not self.wired and len(answer) == 2 and answer[0] == 0x61:
+            answer = self.card.process(bytes((*GET_RESPONSE, 0x00, 0x00, answer[1])))
         self.pending = False
         if answer[-2:] == b"\x90\x00":
-            if command[:2] == b"\x80\x50":
+            if command[:2] == b"\x80\x50" and len(answer) - 2 in OPENED_SIZES and proofs.txn_of(command):
                 self.openings.append(proofs.read_opening(command, answer[:-2]))
                 self.pending = True
             elif command[:2] == b"\x00\x84":
@@ -87,6 +109,7 @@ class Twin(Specimen):
 
     def clone(self) -> Card:
         """Another card with the same cells, its purse selected; what it does has no effect here."""
+        assert isinstance(self.card, Card)
         card = Card.from_image(self.card.image(), Random(1).randbytes)
         card.power_on()
         card.process(SELECT)
@@ -117,9 +140,21 @@ class Twin(Specimen):
 def mutant(bend: Callable[[Twin, bytes], bytes], wake: Callable[[Twin], bytes] = Twin.start) -> Mutant:
     """A card whose every command goes through `bend`, and every power on through `wake`."""
 
-    def make(specimen: Specimen, keys: Keyring) -> Specimen:
+    def make(specimen: Specimen, keys: Keyring | LabKeys) -> Specimen:
         twin = Twin(specimen, keys, bend)
         twin.wake = wake
+        return twin
+
+    return make
+
+
+def wired(inner: Mutant) -> Mutant:
+    """The same mutant, but its pattern meets every single exchange: GET RESPONSE too."""
+
+    def make(specimen: Specimen, keys: Keyring | LabKeys) -> Specimen:
+        twin = inner(specimen, keys)
+        assert isinstance(twin, Twin)
+        twin.wired = True
         return twin
 
     return make
@@ -334,6 +369,13 @@ def keeps_first(pattern: str) -> Mutant:
 def right_closing(twin: Twin, command: bytes, tamper: str = "", which: int = -1) -> bytes:
     """The DEBIT or CREDIT that this one claims to be, with the MAC that the kit would make."""
     signed = twin.openings[which]
+    if signed.txn == Txn.OVERDRAFT:
+        limit_fen, moment = int.from_bytes(command[5:8], "big"), command[8:15]
+        mac2 = proofs.limit_mac2(twin.keys, signed, limit_fen, moment, tamper)
+        return proofs.limit_command(limit_fen, moment, mac2)
+    if signed.txn == Txn.UNLOAD:
+        moment = command[5:12]
+        return proofs.unload_command(moment, proofs.credit_mac2(twin.keys, signed, moment, tamper))
     if command[1] == 0x54:
         number, moment = int.from_bytes(command[5:9], "big"), command[9:16]
         mac1 = proofs.debit_mac1(twin.keys, signed, number, moment, tamper)

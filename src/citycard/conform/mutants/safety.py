@@ -38,7 +38,7 @@ def _tries(sw: int) -> bool:
     return sw & 0xFFF0 == 0x63C0
 
 
-def _after_challenge(size: int, pattern: str, sw: int) -> Mutant:
+def after_challenge(size: int, pattern: str, sw: int) -> Mutant:
     """Refuses a command after a challenge of this size."""
 
     def bend(twin: Twin, command: bytes) -> bytes:
@@ -91,7 +91,7 @@ def _replayable(pattern: str) -> Mutant:
     return mutant(bend)
 
 
-def _old_challenge(pattern: str) -> Mutant:
+def old_challenge(pattern: str) -> Mutant:
     """A MAC over the challenge before the last is good enough."""
 
     def bend(twin: Twin, command: bytes) -> bytes:
@@ -219,7 +219,7 @@ def _gives(twin: Twin) -> None:
 
 SECURITY: Final[dict[str, Mutant]] = {
     "SEC-001": refuses("0082", 0x6982),
-    "SEC-002": _after_challenge(4, "0082", 0x63C2),
+    "SEC-002": after_challenge(4, "0082", 0x63C2),
     "SEC-003": says("0082", 0x6982, when=_tries),
     "SEC-004": _counts_on(),
     "SEC-005": _replayable("0082"),
@@ -229,12 +229,12 @@ SECURITY: Final[dict[str, Mutant]] = {
     "SEC-009": keeps_session("00A4"),
     "SEC-010": keeps_power("0082"),
     "SEC-011": undoes(WRITE_HOLDER, "holder"),
-    "SEC-012": _after_challenge(8, WRITE_HOLDER, 0x6988),
+    "SEC-012": after_challenge(8, WRITE_HOLDER, 0x6988),
     "SEC-013": careless(WRITE_HOLDER, lambda mac: xor(mac, ONE_WRONG), lambda m: m),
     "SEC-014": careless(WRITE_HOLDER, lambda mac: mac, flip(3)),
     "SEC-015": careless(WRITE_HOLDER, lambda mac: mac, lambda m: m[:-1] + bytes((m[-1] ^ 1,))),
     "SEC-016": _replayable(WRITE_HOLDER),
-    "SEC-017": _old_challenge(WRITE_HOLDER),
+    "SEC-017": old_challenge(WRITE_HOLDER),
     "SEC-018": _locks_early(),
     "SEC-019": says("04E2", 0x9000, when=None),
     "SEC-020": says("04D69637", 0x9000, when=None),
