@@ -18,6 +18,7 @@ from citycard.clearing import keeping
 from citycard.clearing.lake import Lake
 from citycard.clearing.store import Store, pull, push
 from citycard.clearing.trace import taps_of_line, trace
+from citycard.cli import app
 from citycard.core.problem import Problem
 from citycard.core.record import RECORD_SIZE, TapRecord
 from tests.clearing.test_parts import in_parts, rows_of, three_days
@@ -88,6 +89,17 @@ def test_the_taps_behind_every_line_of_a_statement_add_up_to_it(city: World) -> 
             taps = taps_of_line(city.home, day, key)
             assert (len(taps), sum(tap["amount_fen"] for tap in taps)) == (line["taps"], line["amount_fen"])
     assert len(taps_of_line(city.home, DAY, {}, limit=2)) == 2
+
+
+def test_a_line_is_followed_by_command(city: World) -> None:
+    one = city.out("revenue", DAY)[0]
+    words = ["lake", "line", str(DAY), one["participant"], "--service", str(one["service"]), "--json"]
+    words += ["--counterparty", one["counterparty"], "--cause", one["cause"], "--home", str(city.home)]
+    told = json.loads(CliRunner().invoke(app, words).stdout)
+    assert sum(tap["amount_fen"] for tap in told) == one["amount_fen"]
+    fault = CliRunner().invoke(app, ["lake", "line", "2001-01-01", "0", "--home", str(city.home)]).exception
+    assert isinstance(fault, Problem)
+    assert fault.code == "LAKE_DATE"
 
 
 @pytest.mark.parametrize("name", ["990000000009-0000000001", "nonsense", "a'b-1", ""])
@@ -245,7 +257,6 @@ def test_a_store_that_is_not_there() -> None:
 
 
 def test_the_commands_say_what_the_functions_find(city: World, tmp_path: Path) -> None:
-    from citycard.cli import app
 
     world = copy(city, tmp_path)
 

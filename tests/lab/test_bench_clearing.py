@@ -61,7 +61,8 @@ def test_a_profile_shapes_the_day() -> None:
 def test_options_of_benchmarks_are_checked() -> None:
     from citycard.cli.bench import _options
 
-    assert _options("clearing", ["--taps", "5000", "--keep=1"]) == {"taps": 5000, "keep": 1}
+    given_well = ["--taps", "5000", "--keep=1", "--shape", "day.json"]
+    assert _options("clearing", given_well) == {"taps": 5000, "keep": 1, "shape": "day.json"}
     for given in (["--tapes", "1"], ["--taps", "many"], ["taps", "1"], ["--taps"]):
         with pytest.raises(Problem) as told:
             _options("clearing", given)

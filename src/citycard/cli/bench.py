@@ -19,8 +19,9 @@ BENCH_UNKNOWN = declare(
 
 BENCH_OPTION = declare(
     "BENCH_OPTION",
-    "Benchmark {name} has no option {option}: options are written --taps 1000000, and are numbers.",
-    "基准测试 {name} 没有选项 {option}：选项写作 --taps 1000000，取值为整数。",
+    "Benchmark {name} has no option {option}: options are written --taps 1000000, and are whole numbers "
+    "unless they name a file.",
+    "基准测试 {name} 没有选项 {option}：选项写作 --taps 1000000，除文件名外取值为整数。",
 )
 
 
@@ -34,7 +35,7 @@ def bench(
 
     if name is None:
         for known in BENCHMARKS.values():
-            options = " ".join(f"--{option}" for option in known.options)
+            options = " ".join(f"--{option}" for option in (*known.options, *known.files))
             typer.echo(f"{known.name:10} {known.what}  {options and f'({options})'}")
         return
     if name not in BENCHMARKS:
@@ -52,19 +53,21 @@ def bench(
     typer.echo(f"  took       {result.seconds:.1f} s")
 
 
-def _options(name: str, given: list[str]) -> dict[str, int]:
+def _options(name: str, given: list[str]) -> dict[str, int | str]:
     """`--taps 1000` as {"taps": 1000}: which options there are is the benchmark's own affair."""
     from citycard.lab.bench import BENCHMARKS
 
-    found: dict[str, int] = {}
+    known = BENCHMARKS[name]
+    found: dict[str, int | str] = {}
     words = iter(given)
     for word in words:
         option, _, value = word.partition("=")
         label = option.removeprefix("--").replace("-", "_")
         value = value or next(words, "")
-        if not option.startswith("--") or label not in BENCHMARKS[name].options or not value.isdecimal():
+        number = label in known.options and value.isdecimal()
+        if not option.startswith("--") or not (number or (label in known.files and value)):
             raise BENCH_OPTION(name=name, option=word)
-        found[label] = int(value)
+        found[label] = int(value) if number else value
     return found
 
 

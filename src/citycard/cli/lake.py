@@ -10,6 +10,13 @@ import typer
 
 from citycard.cli import options
 from citycard.cli.options import AsJson, Home
+from citycard.core.problem import declare
+
+LAKE_DATE = declare(
+    "LAKE_DATE",
+    "Business date {date} is not closed in {home}; `citycard lake stats` shows what is there.",
+    "{home} 中没有已关闭的清算日 {date}，可用 `citycard lake stats` 查看。",
+)
 
 app = typer.Typer(help="Look after the tap lake. 管理交易数据湖。", no_args_is_help=True)
 
@@ -60,6 +67,34 @@ def retain(
 
     with options.progress_bar() as progress:
         _tell(keeping.retain(home, days, raw=raw, progress=progress), as_json)
+
+
+@app.command()
+def line(
+    date: Annotated[str, typer.Argument(help="Business date of the run, YYYY-MM-DD.")],
+    participant: Annotated[str, typer.Argument(help="Whose statement it is: 16 hex digits.")],
+    service: Annotated[int | None, typer.Option(help="Service code of the line.")] = None,
+    counterparty: Annotated[str | None, typer.Option(help="Issuer or acquirer of the line.")] = None,
+    cause: Annotated[str | None, typer.Option(help="Cause of the line, such as operator_share.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Taps shown at most.")] = 1000,
+    home: Home = options.HOME_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """The taps behind a line of a statement, each with its part of it. 报表行溯源。"""
+    from citycard.clearing.lake import Lake
+    from citycard.clearing.trace import taps_of_line
+
+    day = options.parse_date(date)
+    if day not in Lake(home).finished():
+        raise LAKE_DATE(date=day, home=home)
+    wanted = {"participant": participant, "service": service, "counterparty": counterparty, "cause": cause}
+    taps = taps_of_line(home, day, wanted, limit)
+    if as_json:
+        typer.echo(json.dumps(taps, ensure_ascii=False, default=str))
+        return
+    for tap in taps:
+        typer.echo(f"{tap['tap']}  {tap['cause']:16} {tap['amount_fen']:>10} fen")
+    typer.echo(f"{len(taps)} shares, {sum(tap['amount_fen'] for tap in taps)} fen")
 
 
 @app.command()

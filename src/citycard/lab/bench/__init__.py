@@ -17,8 +17,9 @@ class Benchmark:
     name: str
     what: str
     options: tuple[str, ...] = ()  # whole numbers
+    files: tuple[str, ...] = ()  # options that name a file
 
-    def run(self, **options: int) -> BenchResult:
+    def run(self, **options: int | str) -> BenchResult:
         """Measure; the module is imported only now."""
         return cast(BenchResult, import_module(f"{__name__}.{self.name}").run(**options))
 
@@ -27,7 +28,12 @@ BENCHMARKS: Final = {
     benchmark.name: benchmark
     for benchmark in (
         Benchmark("card", "a metro exit through pcscd and vpcd beside its bare echo; keys; time in the air"),
-        Benchmark("clearing", "a large day from raw batches to posted positions", ("taps", "seed", "keep")),
+        Benchmark(
+            "clearing",
+            "a large day from raw batches to posted positions",
+            ("taps", "seed", "keep"),
+            ("shape",),
+        ),
         Benchmark(
             "ledger",
             "transfers posted to the ledger, beside pgbench on the same server",

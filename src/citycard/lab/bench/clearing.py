@@ -34,6 +34,7 @@ from citycard.keys.tac import TacColumns, TacVerifier
 from citycard.lab.bench import metropolis
 from citycard.lab.bench.metropolis import PROFILE
 from citycard.lab.bench.result import BenchResult
+from citycard.lab.load_shape import read_shape
 
 TAPS: Final = 1_000_000
 SAMPLE_S: Final = 0.1
@@ -98,14 +99,14 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
-def run(
-    taps: int = TAPS, seed: int = 1, keep: int = 0, profile: Sequence[float] | None = None
-) -> BenchResult:
+def run(taps: int = TAPS, seed: int = 1, keep: int = 0, shape: str = "") -> BenchResult:
     """Clear a made-up day of so many taps; `keep` leaves the raw day for the next time.
 
-    `profile` weighs the 144 slots of ten minutes of the day.
+    `shape` names a file of `citycard lab load-shape`, whose entries weigh the ten minutes of the day.
     """
-    home = Path(tempfile.gettempdir()) / f"citycard-bench-clearing-{taps}-{seed}"
+    profile = read_shape(Path(shape)).entries if shape else None
+    name = f"citycard-bench-clearing-{taps}-{seed}{'-shaped' if shape else ''}"
+    home = Path(tempfile.gettempdir()) / name
     try:
         started = time.perf_counter()
         _made(home, taps, seed, profile)
