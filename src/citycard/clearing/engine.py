@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, reduce
 from pathlib import Path
@@ -152,7 +153,7 @@ def _small_database() -> duckdb.DuckDBPyConnection:
         return _shared.cursor()
 
 
-class SqlEngine:
+class SqlEngine(ABC):
     """What engines that speak SQL have in common: which steps were made, and what to select from."""
 
     dialect = "duckdb"
@@ -161,9 +162,9 @@ class SqlEngine:
         self._made: set[str] = set()
         self._given: set[str] = set()
 
+    @abstractmethod
     def make(self, step: Step) -> None:
         """Run a step and keep its result under its name, for the steps after it."""
-        raise NotImplementedError
 
     def _of(self, step: Step | Source) -> str:
         """What to select from: the table if the step was made, its query if it is wanted only once."""

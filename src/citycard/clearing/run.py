@@ -402,7 +402,8 @@ class _Run:
         )
         positions = pc.sum(engine.fetch(money.POSITIONS)["net_fen"]).as_py() or 0
         assert positions == 0, f"positions add up to {positions} fen"
-        return _report(self.day, len(self.batches), tally, len(who))
+        known = {"settle_on": self.day.isoformat(), "batches": len(self.batches)}
+        return _report(tally, positions_sum_fen=positions, participants=len(who), **known)
 
     def keep_grounds(self) -> None:
         """Rates, places and weights: with them it can be shown later how any tap was divided."""
@@ -441,7 +442,8 @@ def _digest_of_all(batches: list[RawBatch]) -> str:
     return hashlib.sha256("".join(batch.digest for batch in batches).encode()).hexdigest()
 
 
-def _report(day: date, batches: int, tally: list[Row], participants: int) -> RunReport:
+def _report(tally: list[Row], **known: Any) -> RunReport:
+    """What the run did: the tally added up, beside what is `known` already."""
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     money_fen: Counter[tuple[str, int]] = Counter()
@@ -451,8 +453,7 @@ def _report(day: date, batches: int, tally: list[Row], participants: int) -> Run
         if row["reason"] not in (Reason.DUPLICATE.code, Reason.MALFORMED.code):
             money_fen[row["verdict"], row["kind"]] += row["amount_fen"]
     return RunReport(
-        settle_on=day.isoformat(),
-        batches=batches,
+        **known,
         taps=sum(verdicts.values()),
         verdicts=dict(sorted(verdicts.items())),
         reasons=dict(sorted(reasons.items())),
@@ -460,6 +461,4 @@ def _report(day: date, batches: int, tally: list[Row], participants: int) -> Run
         loaded_fen=money_fen[judge.ACCEPTED, int(Kind.LOAD)],
         suspended_fen=money_fen[judge.SUSPENDED, int(Kind.PURCHASE)],
         rejected_fen=money_fen[judge.REJECTED, int(Kind.PURCHASE)],
-        positions_sum_fen=0,
-        participants=participants,
     )

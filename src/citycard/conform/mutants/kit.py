@@ -439,3 +439,20 @@ def careless(pattern: str, wrong: Callable[[bytes], bytes], signs: Callable[[byt
         return twin.obey(command)
 
     return mutant(bend)
+
+
+def tries_with_power(pattern: str) -> Mutant:
+    """The first failed proof after a power on always leaves two tries."""
+
+    def bend(twin: Twin, command: bytes) -> bytes:
+        answer = twin.obey(command)
+        if matches(pattern, command) and answer[-2] == 0x63 and not twin.memory.pop("failed", False):
+            twin.memory["failed"] = True
+            return b"\x63\xc2"
+        return answer
+
+    def wake(twin: Twin) -> bytes:
+        twin.memory.pop("failed", None)
+        return twin.start()
+
+    return mutant(bend, wake)

@@ -19,6 +19,7 @@ from citycard.conform.mutants.kit import (
     plus,
     refuses,
     says,
+    tries_with_power,
     wired,
 )
 from citycard.conform.mutants.money import OPENED15, OPENED16, moves
@@ -105,23 +106,6 @@ def _reloads_all_the_same() -> Mutant:
         return answer
 
     return mutant(bend)
-
-
-def _pin_tries_with_power() -> Mutant:
-    """The first wrong PIN after a power on always leaves two tries."""
-
-    def bend(twin: Twin, command: bytes) -> bytes:
-        answer = twin.obey(command)
-        if matches("0020", command) and answer[-2] == 0x63 and not twin.memory.pop("failed", False):
-            twin.memory["failed"] = True
-            return b"\x63\xc2"
-        return answer
-
-    def wake(twin: Twin) -> bytes:
-        twin.memory.pop("failed", None)
-        return twin.start()
-
-    return mutant(bend, wake)
 
 
 def _pin_revives() -> Mutant:
@@ -253,7 +237,7 @@ PINS: Final[dict[str, Mutant]] = {
     "PIN-009": says("805E0100", 0x9000, when=0x6700),
     "PIN-010": refuses("805E00", 0x9000),
     "PIN-011": _reloads_all_the_same(),
-    "PIN-012": _pin_tries_with_power(),
+    "PIN-012": tries_with_power("0020"),
     "PIN-013": says("0020", 0x63C0, when=0x6983),
     "PIN-014": refuses("8424", 0x9000),
     "PIN-015": _careless_under("8424", "pin_unblock"),

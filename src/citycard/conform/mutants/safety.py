@@ -21,6 +21,7 @@ from citycard.conform.mutants.kit import (
     plus,
     refuses,
     says,
+    tries_with_power,
     undoes,
     when_cut,
     when_powered,
@@ -102,23 +103,6 @@ def old_challenge(pattern: str) -> Mutant:
         return twin.obey(command)
 
     return mutant(bend)
-
-
-def _tries_with_power() -> Mutant:
-    """The first failure after a power on always leaves two tries."""
-
-    def bend(twin: Twin, command: bytes) -> bytes:
-        answer = twin.obey(command)
-        if matches("0082", command) and answer[-2] == 0x63 and not twin.memory.pop("failed", False):
-            twin.memory["failed"] = True
-            return b"\x63\xc2"
-        return answer
-
-    def wake(twin: Twin) -> bytes:
-        twin.memory.pop("failed", None)
-        return twin.start()
-
-    return mutant(bend, wake)
 
 
 def _shy(pattern: str) -> Mutant:
@@ -269,7 +253,7 @@ LOCKS: Final[dict[str, Mutant]] = {
     "LCK-005": when_powered(_revives, first=True),
     "LCK-006": also("8418", lambda t: t.set(balance_fen=0)),
     "LCK-007": says("8418", 0x9000, when=0x6985),
-    "LCK-008": _tries_with_power(),
+    "LCK-008": tries_with_power("0082"),
     "LCK-009": says("0082", 0x63C0, when=0x6983),
     "LCK-010": says("04D6", 0x6988, when=0x6983),
     "LCK-011": says("8418", 0x6988, when=0x9303),

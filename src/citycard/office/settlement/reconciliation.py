@@ -173,7 +173,9 @@ def _add_held_back(seen: dict[str, _Seen]) -> None:
     """Purchases taken off what the card last showed that clearing has accepted in no run so far."""
     held = Tap.objects.exclude(verdict=ACCEPTED).exclude(reason__in=PROVE_NOTHING).filter(kind=Kind.PURCHASE)
     columns = ("tap", "pan", "amount_fen", "counter", "tapped_at")
-    waiting = {row[0]: row[1:] for row in held.order_by("run").values_list(*columns).iterator(READ_AT_ONCE)}
+    waiting = {
+        row[0]: row[1:] for row in held.order_by("run_id").values_list(*columns).iterator(READ_AT_ONCE)
+    }
     for tap in _accepted(waiting):
         del waiting[tap]
     for pan, amount_fen, counter, at in waiting.values():
