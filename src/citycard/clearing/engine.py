@@ -62,6 +62,7 @@ class Step:
         self.inputs = inputs
         self._make = make
         self._sql: dict[str, str] = {}
+        self._lock = threading.Lock()  # parts that start together compile a step once
 
     @cached_property
     def expression(self) -> Expression:
@@ -78,9 +79,10 @@ class Step:
 
         Engines widen on their own (DuckDB adds up 64-bit numbers to 128), and Ibis believes they do not.
         """
-        if dialect not in self._sql:
-            self._sql[dialect] = self._compile(dialect)
-        return self._sql[dialect]
+        with self._lock:
+            if dialect not in self._sql:
+                self._sql[dialect] = self._compile(dialect)
+            return self._sql[dialect]
 
     def _compile(self, dialect: str) -> str:
         inner = ibis.to_sql(self.expression, dialect=dialect)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from citycard.clearing.decode import WIRE, moment64, number
@@ -118,11 +119,17 @@ class Spool:
         while self._files:
             self._files.pop().close()
 
-    def part(self, number: int) -> Array:
-        """The records of a part, those of one card side by side."""
+    def part(self, number: int, size: int) -> Iterator[Array]:
+        """The records of a part, so many at a time (none: one empty piece), those of one card side by side.
+
+        Issuer after issuer, so that what is written by issuer later is cut rather than picked.
+        """
         records = self._all(number)
-        pans = _bytes_of(records, RECORD.span("pan"))
-        return np.take(records, np.argsort(low_digits(pans), kind="stable"))
+        order = np.argsort(low_digits(_bytes_of(records, RECORD.span("pan"))), kind="stable")
+        issuers = issuer_codes(_bytes_of(records, RECORD.span("issuer")))
+        order = order[np.argsort(issuers[order], kind="stable")]
+        for start in range(0, max(1, len(records)), size):
+            yield np.take(records, order[start : start + size])
 
     def forget(self, number: int) -> None:
         """A part is not needed any more."""
@@ -177,6 +184,13 @@ def _bytes_of(records: Array, span: slice) -> Array:
 def low_digits(pan: Array) -> Array:
     """(n, 10) bytes of card numbers -> their last sixteen digits as a number."""
     return np.ascontiguousarray(pan[:, 2:]).view(">u8").reshape(-1).astype("u8")
+
+
+def issuer_codes(issuers: Array) -> Array:
+    """(n, 8) bytes of issuers -> a number each, the same for the same; beyond 65,536 some are shared."""
+    words = np.ascontiguousarray(issuers).view("<i8").reshape(-1)
+    codes: Array = pa.array(words).dictionary_encode().indices.to_numpy().astype("u2")
+    return codes
 
 
 def fill(

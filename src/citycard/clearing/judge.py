@@ -25,7 +25,6 @@ DIGEST_DIGITS: Final = 16  # of a batch digest, enough to tell deliveries of one
 RATE_KEY: Final = ("rate_service", "acquirer", "issuer", "business_date")
 RATE_COLUMNS: Final = tuple(n for n in s.RATES.arrow.names if n not in (*RATE_KEY, "fees"))
 NOT_KEPT: Final = ("batch_no", "original", "reason_no", "evidence", "pooled", *RATE_COLUMNS)
-TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 
 
 def rated_by(t: Expression) -> Expression:
@@ -96,14 +95,14 @@ def _kept(judged: Expression, batches: Expression, issuers: Expression) -> Expre
     return t.select(*tables.VERDICTS.names, *rest, "part")
 
 
-def _kept_few(judged: Expression, batches: Expression, issuers: Expression) -> Expression:
-    """The same of taps that are not both new and accepted."""
-    return _kept(judged.filter(judged.pooled | (judged.verdict != ACCEPTED)), batches, issuers)
+def _few(judged: Expression) -> Expression:
+    """The taps that are not both new and accepted."""
+    return judged.filter(judged.pooled | (judged.verdict != ACCEPTED))
 
 
-def _refused(judged: Expression) -> Expression:
+def _refused(few: Expression) -> Expression:
     """Where the new taps came from that are not accepted."""
-    return judged.filter(~judged.pooled & (judged.verdict != ACCEPTED)).select("batch_no", "position")
+    return few.filter(~few.pooled & (few.verdict != ACCEPTED)).select("batch_no", "position")
 
 
 def _verdicts(kept: Expression) -> Expression:
@@ -128,27 +127,12 @@ def _loads(kept: Expression) -> Expression:
     return t.mutate(tapped_at=moment_text(t.tapped_at)).select(*tables.LOADS.names)
 
 
-def _tally(judged: Expression) -> Expression:
-    """Counts and money by verdict, reason and parties: what a run says of itself.
-
-    Who issued and acquired is told of accepted taps only; the others may carry any name.
-    """
-    accepted = judged.verdict == ACCEPTED
-    t = judged.mutate(
-        issuer=accepted.ifelse(judged.issuer, ""),
-        acquirer=accepted.ifelse(judged.acquirer, ""),
-        service=accepted.ifelse(judged.service.cast("int64"), 0),
-        kind=judged.kind.cast("int64"),
-    )
-    return t.group_by(*TALLY_KEY).aggregate(taps=t.count(), amount_fen=t.amount_fen.sum().cast("int64"))
-
-
 COMBINATIONS: Final = Step("combinations", _combinations, STANDING)
 JUDGED: Final = Step("judged", _judged, STANDING, CHAINED, s.RATES, s.REASONS, s.SETTINGS, view=True)
 KEPT: Final = Step("kept", _kept, JUDGED, s.BATCHES, s.ISSUERS, view=True)
-KEPT_FEW: Final = Step("kept_few", _kept_few, JUDGED, s.BATCHES, s.ISSUERS)
-REFUSED: Final = Step("refused", _refused, JUDGED)
+FEW: Final = Step("few", _few, JUDGED)
+KEPT_FEW: Final = Step("kept_few", _kept, FEW, s.BATCHES, s.ISSUERS)
+REFUSED: Final = Step("refused", _refused, FEW)
 VERDICTS: Final = Step("verdicts", _verdicts, KEPT)
-EXCEPTIONS: Final = Step("exceptions", _exceptions, KEPT)
+EXCEPTIONS: Final = Step("exceptions", _exceptions, KEPT_FEW)
 LOADS: Final = Step("cleared_loads", _loads, KEPT)
-TALLY: Final = Step("tally", _tally, JUDGED)

@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -261,7 +262,9 @@ def digest_of(path: Path) -> str:
 def digests(folder: Path) -> dict[str, str]:
     """Relative path to digest, of every file in a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest_of(path) for path in files}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(digest_of, files))
+    return {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, found, strict=True)}
 
 
 def sync(path: Path) -> None:

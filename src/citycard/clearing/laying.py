@@ -9,6 +9,7 @@ for row: the tests hold a run laid down this way against one that is not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -32,26 +33,61 @@ GROUP_ROWS: Final = 250_000
 CODED: Final = pa.dictionary(pa.int32(), pa.string())
 CODED_COLUMNS: Final = ("batch", "verdict", "reason")
 
-Piece = tuple[tuple[str, ...], pa.Table]  # verdict, business date, issuer, and the rows
+Key = tuple[str, ...]  # verdict, business date, issuer
+Piece = tuple[Key, pa.Table]
 
 
 def lay_down(engine: Engine, taps: pa.Table, batches: pa.Table, day: date, folder: Path) -> None:
     """Write all taps of a part, new and waiting ones, as `Engine.write_apart` writes `judge.KEPT`."""
     few = engine.fetch(judge.KEPT_FEW, ("tap",))
     schema = _schema(few.schema)
-    writers: dict[tuple[str, ...], pq.ParquetWriter] = {}
-    try:
-        for key, rows in [*_apart(few), *_accepted(taps, engine.fetch(judge.REFUSED), batches, day)]:
-            if key not in writers:
-                path = folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                writers[key] = pq.ParquetWriter(
-                    path, schema, compression="zstd", use_dictionary=list(FEW_VALUES), store_schema=False
-                )
-            writers[key].write_table(rows.select(schema.names).cast(schema), row_group_size=GROUP_ROWS)
-    finally:
-        for writer in writers.values():
-            writer.close()
+    refused = np.sort(_places(engine.fetch(judge.REFUSED)))
+    with _Folders(folder, schema) as folders:
+        for key, rows in _apart(few):
+            folders.put(key, rows.select(schema.names).cast(schema))
+        digests = batches["batch"].combine_chunks()
+        for batch in taps.to_batches():
+            for key, rows in _accepted(pa.Table.from_batches([batch]), refused):
+                folders.put(key, _named(rows, digests, day).select(schema.names).cast(schema))
+
+
+class _Folders:
+    """A file for each key, open until the end; rows are gathered until they make a group."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._writers: dict[Key, pq.ParquetWriter] = {}
+        self._waiting: dict[Key, list[pa.Table]] = {}
+        self._rows: Counter[Key] = Counter()  # that wait
+
+    def __enter__(self) -> _Folders:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            for key in list(self._waiting) if kind is None else ():
+                self._write(key)
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+
+    def put(self, key: Key, rows: pa.Table) -> None:
+        """Rows for a file, in any number, in the schema's columns."""
+        self._waiting.setdefault(key, []).append(rows)
+        self._rows[key] += len(rows)
+        if self._rows[key] >= GROUP_ROWS:
+            self._write(key)
+
+    def _write(self, key: Key) -> None:
+        if key not in self._writers:
+            path = self._folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writers[key] = pq.ParquetWriter(
+                path, self._schema, compression="zstd", use_dictionary=list(FEW_VALUES), store_schema=False
+            )
+        rows = pa.concat_tables(self._waiting.pop(key))
+        self._writers[key].write_table(rows, row_group_size=max(1, self._rows.pop(key)))
 
 
 def _schema(kept: pa.Schema) -> pa.Schema:
@@ -67,17 +103,22 @@ def _apart(few: pa.Table) -> Iterator[Piece]:
         yield tuple(map(str, key.values())), few.filter(pc.and_(pc.and_(tests[0], tests[1]), tests[2]))
 
 
-def _accepted(taps: pa.Table, refused: pa.Table, batches: pa.Table, day: date) -> Iterator[Piece]:
-    """Accepted taps by business date and issuer, with the columns `judge.KEPT` has of them."""
-    good = np.isin(_places(taps), _places(refused), invert=True)
-    dates = taps["business_date"].to_numpy().astype("datetime64[D]")
-    issuers = taps["issuer"].combine_chunks().dictionary_encode()
-    codes = issuers.indices.to_numpy()
-    for one in np.unique(dates[good]):
-        for code in np.unique(codes[good & (dates == one)]).tolist():
-            rows = taps.filter(pa.array(good & (dates == one) & (codes == code)))
-            key = (judge.ACCEPTED, str(one), issuers.dictionary[code].as_py())
-            yield key, _named(rows, batches, day)
+def _accepted(piece: pa.Table, refused: Array) -> Iterator[Piece]:
+    """Accepted taps of a piece by business date and issuer.
+
+    A part's records lie issuer after issuer, so nearly all of a piece falls into one group or two.
+    """
+    places = _places(piece)
+    near = np.searchsorted(refused, places).clip(max=max(len(refused) - 1, 0))
+    good = refused[near] != places if len(refused) else np.ones(len(places), bool)
+    issuers = piece["issuer"].combine_chunks().dictionary_encode()
+    dates = piece["business_date"].to_numpy().astype("datetime64[D]").astype("i8")
+    width = len(issuers.dictionary) + 1
+    groups = dates * width + issuers.indices.to_numpy()
+    for group in np.unique(groups[good]).tolist():
+        number, code = divmod(group, width)
+        key = (judge.ACCEPTED, str(np.datetime64(number, "D")), issuers.dictionary[code].as_py())
+        yield key, piece.filter(pa.array(good & (groups == group)))
 
 
 def _places(table: pa.Table) -> Array:
@@ -86,13 +127,13 @@ def _places(table: pa.Table) -> Array:
     return numbers
 
 
-def _named(taps: pa.Table, batches: pa.Table, day: date) -> pa.Table:
+def _named(taps: pa.Table, digests: pa.Array, day: date) -> pa.Table:
     """Accepted taps with what the decoder did not know of them."""
     count = len(taps)
     numbers = taps["batch_no"].combine_chunks().cast(pa.int32())
     made = {
         "tap": _names(taps),
-        "batch": pa.DictionaryArray.from_arrays(numbers, batches["batch"].combine_chunks()),
+        "batch": pa.DictionaryArray.from_arrays(numbers, digests),
         "verdict": _same(judge.ACCEPTED, count),
         "reason": _same(Reason.OK.code, count),
         "settled_on": pa.array(np.full(count, np.datetime64(day, "D"))),

@@ -20,12 +20,14 @@ import ibis
 from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Step, moment_text
 from citycard.clearing.fees import charged
-from citycard.clearing.judge import ACCEPTED, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
+from citycard.clearing.judge import ACCEPTED, FEW, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
 from citycard.core import tables
 from citycard.core.record import Kind
+from citycard.core.refusal import Reason
 
 PLACE_KEY: Final = tuple(n for n in s.PLACES.arrow.names if n != "place_no")
 POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
+TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 REVENUE_KEY: Final = ("participant", "service", "counterparty", "cause")
 CAUSES: Final = ("operator_share", "concession", "transfer")
 LIKE: Final = (
@@ -60,6 +62,34 @@ def _like(judged: Expression) -> Expression:
     t = judged.filter(judged.verdict == ACCEPTED)
     t = t.mutate(rate_service=rated_by(t).cast("int64"))
     return t.group_by(*LIKE).aggregate(taps=t.count())
+
+
+def _tally(like: Expression, few: Expression) -> Expression:
+    """Counts and money by verdict, reason and parties: what a run says of itself.
+
+    Who issued and acquired is told of accepted taps only; the others may carry any name.
+    """
+    accepted = like.mutate(
+        verdict=ibis.literal(ACCEPTED),
+        reason=ibis.literal(Reason.OK.code),
+        total_fen=like.amount_fen * like.taps,
+    )
+    others = few.filter(few.verdict != ACCEPTED).mutate(
+        issuer=ibis.literal(""),
+        acquirer=ibis.literal(""),
+        service=ibis.literal(0, "int64"),
+        taps=ibis.literal(1, "int64"),
+        total_fen=few.amount_fen,
+    )
+    columns = (*TALLY_KEY, "taps", "total_fen")
+    numbers = ("kind", "service")
+    t = ibis.union(
+        *[one.mutate(**{name: one[name].cast("int64") for name in numbers}).select(*columns)
+          for one in (accepted, others)]
+    )  # fmt: skip
+    return t.group_by(*TALLY_KEY).aggregate(
+        taps=t.taps.sum().cast("int64"), amount_fen=t.total_fen.sum().cast("int64")
+    )
 
 
 def _alike(like: Expression, rates: Expression, settings: Expression) -> Expression:
@@ -238,6 +268,7 @@ def _movements(priced: Expression) -> Expression:
 
 PRICED: Final = Step("priced", _priced, JUDGED, s.RATES, s.SETTINGS, view=True)
 LIKE_TAPS: Final = Step("like_taps", _like, JUDGED)
+TALLY: Final = Step("tally", _tally, LIKE_TAPS, FEW)
 ALIKE: Final = Step("alike", _alike, LIKE_TAPS, s.RATES, s.SETTINGS)
 GROUNDS: Final = Step("grounds", _grounds, ALIKE, s.PLACES)
 PLACED: Final = Step("placed", _placed, ALIKE, s.PLACES)

@@ -107,6 +107,15 @@ def rows(source: Source, values: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(values, schema=source.arrow)
 
 
+def compile_steps() -> None:
+    """Make the SQL of what every part of a large run does, so that parts need not wait for it."""
+    often = (judge.COMBINATIONS, judge.JUDGED, money.PRICED, money.LIKE_TAPS, money.ALIKE, money.GROUNDS,
+             money.UNBALANCED, money.OWED, money.REVENUE, judge.FEW, judge.KEPT_FEW, judge.REFUSED,
+             money.TALLY, carry.SEQUENCES)  # fmt: skip
+    for step in (*verify.STEPS, *chain.STEPS, *money.STEPS, *carry.STEPS, *often):
+        step.sql()
+
+
 @dataclass(slots=True)
 class Part:
     """A part at work in an engine: call its methods in order."""
@@ -146,7 +155,7 @@ class Part:
         """Verdicts with their contracts, and the shares of every kind of accepted tap."""
         wanted = self.engine.fetch(judge.COMBINATIONS, judge.RATE_KEY).to_pylist()
         self.engine.give(s.RATES, self.shared.rated(wanted))
-        self.make(judge.JUDGED, money.PRICED, money.LIKE_TAPS, money.ALIKE)
+        self.make(judge.JUDGED, judge.FEW, money.PRICED, money.LIKE_TAPS, money.ALIKE)
         self.shared.weighed(self.engine)
         self.make(*money.STEPS)
         wrong = self.engine.fetch(money.UNBALANCED).slice(0, 1).to_pylist()

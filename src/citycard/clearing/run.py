@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -38,9 +38,9 @@ from citycard.clearing.engine import DuckEngine, Engine, Source
 from citycard.clearing.intake import Spool, fill, wire_of
 from citycard.clearing.lake import DONE, TIMING, Lake, RawBatch, digest_of, digests, to_json
 from citycard.clearing.laying import lay_down
-from citycard.clearing.part import Part, Shared, rows
+from citycard.clearing.part import Part, Shared, compile_steps, rows
 from citycard.clearing.problems import BUSINESS_DATE_CLOSED, LAKE_FULL
-from citycard.clearing.reference import read_reference
+from citycard.clearing.reference import Reference, read_reference
 from citycard.clearing.rules import ALL, Checkpoint, Progress, Rules, RunReport, TacChecker
 from citycard.clearing.shards import CODES, Shards
 from citycard.clearing.spark import SparkEngine
@@ -146,22 +146,31 @@ class _Run:
 
     def work(self, check: TacChecker) -> RunReport:
         """All steps in order; commits at the end."""
-        with self.step("collect", 0.0):
-            self.batches = self.lake.freeze(self.day)
-            self.folder = self.lake.fresh_staging(self.day)
-            reference = read_reference(self.lake.inputs(self.day), self.day)
-            batches = [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(self.batches)]
-            self.shared = Shared(
-                self.lake.home, self.day, self.calendar, self.rules, reference, rows(s.BATCHES, batches)
-            )
-            before = [day for day in self.lake.finished() if day < self.day]
-            self.before = before[-1] if before else None
-            self.cut = Shards(self.parts())  # how records are dealt out
-            self.shards = self.cut if self.master is None else Shards()  # and how they are worked on
-        with self.step("read", 0.05):
-            self.read()
-            if self.shards.count > 1:
-                self.card_parts = self.shards.table()[hex_codes(reference.cards["pan"])]
+        with ThreadPoolExecutor(1, "citycard-ahead") as ahead:
+            reference = ahead.submit(read_reference, self.lake.inputs(self.day), self.day)
+            with self.step("collect", 0.0):
+                self.batches = self.lake.freeze(self.day)
+                self.folder = self.lake.fresh_staging(self.day)
+                before = [day for day in self.lake.finished() if day < self.day]
+                self.before = before[-1] if before else None
+                self.cut = Shards(self.parts())  # how records are dealt out
+                self.shards = self.cut if self.master is None else Shards()  # and how they are worked on
+                if self.shards.count > 1:
+                    ahead.submit(compile_steps)
+            with self.step("read", 0.05):
+                self.read(reference)
+                batches = [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(self.batches)]
+                self.shared = Shared(
+                    self.lake.home, self.day, self.calendar, self.rules, reference.result(),
+                    rows(s.BATCHES, batches),
+                )  # fmt: skip
+                if self.shards.count > 1:
+                    cards = self.shared.reference.cards
+                    self.card_parts = self.shards.table()[hex_codes(cards["pan"])]
+            return self.work_on(check)
+
+    def work_on(self, check: TacChecker) -> RunReport:
+        """The steps once all records are read."""
         with self.step("deduplicate", 0.2):
             self.deduplicate(check)
         if self.shards.count == 1 or self.master is not None:
@@ -201,8 +210,11 @@ class _Run:
         names = (name,) if name.endswith("/") else (f"{name}.parquet", f"{name}/")
         return (self.lake.checked if checked else self.lake.files)(self.before, *names)
 
-    def read(self) -> None:
-        """Raw batches to records laid out by part, in memory or in the staging folder."""
+    def read(self, reference: Future[Reference]) -> None:
+        """Raw batches to records laid out by part, in memory or in the staging folder.
+
+        The reference tables are read meanwhile; what is wrong with them is told as soon as it is known.
+        """
         paths = self.carried(TERMINALS, checked=True)
         last = pa.concat_tables([s.LAST_SEQUENCES.arrow.empty_table(), *map(pq.read_table, paths)])
         last = last.sort_by("terminal_id")
@@ -212,6 +224,8 @@ class _Run:
         for number, done in enumerate(fill(self.spool, self.lake, self.batches, self.day, newest)):
             self.progress("read", 0.05 + 0.15 * done / len(self.batches))
             self.checkpoint(f"read {number}")
+            if reference.done():
+                reference.result()
 
     def deduplicate(self, check: TacChecker) -> None:
         """Which records repeat others; the history is opened only if one is old enough for that."""
@@ -276,12 +290,10 @@ class _Run:
 
     def taps(self, number: int, check: TacChecker) -> pa.Table:
         """The decoded and verified taps of a part, which is then forgotten."""
-        records = self.spool.part(number)
+        pieces = self.spool.part(number, DECODE_RECORDS)
+        table = pa.concat_tables([self.columns(records).table(check) for records in pieces])
         self.spool.forget(number)
-        starts = range(0, max(1, len(records)), DECODE_RECORDS)
-        return pa.concat_tables(
-            [self.columns(records[start : start + DECODE_RECORDS]).table(check) for start in starts]
-        )
+        return table
 
     def give_all(self, engine: Engine, check: TacChecker) -> None:
         """All taps as files, for an engine that cuts its work itself."""
@@ -370,7 +382,7 @@ class _Run:
 
     def sums(self, engine: Engine) -> dict[str, pa.Table]:
         """What of a part is brought together with the others'."""
-        steps = {"tally": judge.TALLY, "owed": money.OWED, "revenue": money.REVENUE,
+        steps = {"tally": money.TALLY, "owed": money.OWED, "revenue": money.REVENUE,
                  "sequences": carry.SEQUENCES}  # fmt: skip
         return {name: engine.fetch(step) for name, step in steps.items()}
 

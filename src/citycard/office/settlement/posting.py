@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -114,8 +115,13 @@ def _store_rows(run: SettlementRun, answer: Answer) -> None:
 
 def _columns(model: type[models.Model], row: Row) -> dict[str, Any]:
     """The row's values under the model's column names; columns the model does not keep are left out."""
-    names = {field.name: field.attname for field in model._meta.concrete_fields}
+    names = _attributes(model)
     return {names[name]: value for name, value in row.items() if name in names}
+
+
+@cache
+def _attributes(model: type[models.Model]) -> dict[str, str]:
+    return {field.name: field.attname for field in model._meta.concrete_fields}
 
 
 def _open_accounts(answer: Answer) -> None:
