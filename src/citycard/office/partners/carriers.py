@@ -51,8 +51,8 @@ def deliver(to: Member) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for file in outbox.waiting(to)[:FILES_MAX]:
             name = str(outbox.name_of(file))
-            raw, signature = shelf.read(file.path)
-            shelf.put(folder / (name + SUFFIX), signature or b"")
+            raw, signature = outbox.sealed(file)
+            shelf.put(folder / (name + SUFFIX), signature)
             shelf.put(folder / name, raw)
             outbox.delivered(file)
             names.append(name)

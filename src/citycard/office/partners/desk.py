@@ -1,31 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who we are in the exchange, who the others are, and the key we sign with."""
+"""Who we are in the exchange and who the others are."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
 
 from citycard.core.interop.evidence import AWAY
 from citycard.core.interop.money import Rate
 from citycard.core.problem import declare
-from citycard.keys.partner import PartnerKey
-from citycard.office import audit, clock, custody, ledger
+from citycard.office import audit, clock, ledger
 from citycard.office.intake.business import business_date
 from citycard.office.ledger import chart
 from citycard.office.participants.models import Contract, Participant, SchemeSetting
+from citycard.office.partners import keyring
+from citycard.office.partners.keyring import FOR_EVER, signing_key, use_key
 from citycard.office.partners.models import ExchangeRate, Member, PartnerIssuer
 
 SETTING: Final = "exchange"
 PARTNER: Final = "partner"
 ISSUER, ACQUIRER, HUB = "issuer", "acquirer", "hub"
-FOR_EVER: Final = date(2000, 1, 1)
 
 EXCHANGE_UNSET = declare(
     "EXCHANGE_UNSET",
@@ -50,10 +47,6 @@ class Own:
     def is_hub(self) -> bool:
         """Whether this office is the hub."""
         return self.org == self.hub
-
-
-_lock = Lock()
-_keys: dict[str, PartnerKey] = {}
 
 
 def own() -> Own:
@@ -111,8 +104,13 @@ def _away(issuer: str) -> dict[str, Any]:
 
 
 @transaction.atomic
-def add_member(org: str, by: str = "setup", **fields: Any) -> Member:
-    """Add a member or change what is known of it; its position account is opened."""
+def add_member(
+    org: str, by: str = "setup", public_key: str = "", algorithm: str = "", **fields: Any
+) -> Member:
+    """Add a member or change what is known of it; its position account is opened.
+
+    A public key given here is its only one from now on; `keyring.add_key` adds one beside others. PUBLIC_KEY.
+    """
     made, _ = Member.objects.update_or_create(org=org, defaults=fields)
     Participant.objects.get_or_create(
         id=made.participant,
@@ -121,6 +119,8 @@ def add_member(org: str, by: str = "setup", **fields: Any) -> Member:
     ledger.open_accounts([chart.position(made.participant), chart.BANK])
     told = {name: value for name, value in fields.items() if name != "token_hash"}
     audit.record(by, "exchange_member", org, **told)
+    if public_key:
+        keyring.only_key(org, public_key, algorithm, by)
     return made
 
 
@@ -162,21 +162,12 @@ def accepted_issuers(today: date) -> list[str]:
     return sorted(rows.values_list("issuer", flat=True))
 
 
-def signing_key() -> PartnerKey:
-    """The key we sign with, opened once per home; PARTNER_KEY_MISSING, PARTNER_KEY_LOCKED."""
-    home = str(settings.CITYCARD_HOME)
-    with _lock:
-        if home not in _keys:
-            _keys[home] = PartnerKey.open(Path(home), custody.passphrase())
-        return _keys[home]
-
-
-def use_key(key: PartnerKey) -> None:
-    """Sign with this key in this home: for tests and the lab."""
-    with _lock:
-        _keys[str(settings.CITYCARD_HOME)] = key
-
-
 def today() -> date:
     """The business date now."""
     return business_date(clock.now())
+
+
+__all__ = [
+    "ACQUIRER", "FOR_EVER", "HUB", "ISSUER", "PARTNER", "Own", "accepted_issuers", "add_issuer", "add_member",
+    "join", "member", "others", "own", "rates", "set_rate", "signing_key", "takes_part", "today", "use_key",
+]  # fmt: skip

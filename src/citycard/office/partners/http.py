@@ -73,8 +73,8 @@ def visit(client: httpx.Client, member: Member) -> Visit:
     done = Visit()
     for file in outbox.waiting(member):
         name = str(outbox.name_of(file))
-        raw, signature = shelf.read(file.path)
-        sealed = {SIGNATURE_HEADER: (signature or b"").decode("ascii").strip()}
+        raw, signature = outbox.sealed(file)
+        sealed = {SIGNATURE_HEADER: signature.decode("ascii").strip()}
         answer = _call(client, member, "PUT", f"/{name}", content=raw, headers=sealed)
         if answer.status_code not in (200, 201):
             raise _unfit(member, name, answer)
