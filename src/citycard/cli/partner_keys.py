@@ -84,14 +84,11 @@ def list_(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
     from citycard.office.partners import keyring
     from citycard.office.partners.models import MemberKey, OwnKey
 
-    rows = [
-        {"org": org, "algorithm": one.algorithm, "fingerprint": one.fingerprint, "public_key": one.public_key,
-         "from": str(one.valid_from), "until": str(until or "")}
-        for org, one, until in (
-            *(("ours", one, None) for one in OwnKey.objects.all()),
-            *((one.member_id, one, one.valid_until) for one in MemberKey.objects.all()),
-        )
-    ]  # fmt: skip
+    columns = ("algorithm", "fingerprint", "public_key", "valid_from")
+    found = [("ours", *row, None) for row in OwnKey.objects.values_list(*columns)]
+    found += MemberKey.objects.values_list("member_id", *columns, "valid_until")
+    names = ("org", "algorithm", "fingerprint", "public_key", "from", "until")
+    rows = [dict(zip(names, (str(value or "") for value in row), strict=True)) for row in found]
     if as_json:
         typer.echo(json.dumps({"signs": keyring.signing_key().id, "keys": rows}))
         return

@@ -113,10 +113,10 @@ def issuer(
     from citycard.office.partners import desk
 
     desk.member(org)
-    until = options.parse_date(valid_until) if valid_until else None
-    names = {"name_en": name, "name_zh": name_zh or name, "pan_prefix": pan_prefix, "accepted": accepted}
-    days = {"valid_from": options.parse_date(valid_from), "valid_until": until}
-    desk.add_issuer(issuer.lower(), org, issuer_org=company, **names, **days)
+    told: dict[str, Any] = {"name_en": name, "name_zh": name_zh or name, "pan_prefix": pan_prefix}
+    told |= {"accepted": accepted, "valid_from": options.parse_date(valid_from)}
+    told["valid_until"] = options.parse_date(valid_until) if valid_until else None
+    desk.add_issuer(issuer.lower(), org, issuer_org=company, **told)
     typer.echo(f"{issuer.lower()} {org} {company}")
 
 

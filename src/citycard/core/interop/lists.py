@@ -17,7 +17,7 @@ BP: Final = Format(
     "BP", "Receipts and payments", "收付款头寸", "own",
     (
         C("settled_on", 8, "day"),
-        C("member_org", 11, "code", "whose position it is"),
+        C("member_org", 11, "code", "whose position it is: the member's, or an issuer's it answers for"),
         C("counterparty_org", 11, "code", "with whom; the hub for the net of the date"),
         C("taps", 10, "signed", "cleared, adjusted ones taken off"),
         C("amount_fen", 18, "signed", "what was bought, adjustments taken off"),

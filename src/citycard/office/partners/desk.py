@@ -35,6 +35,12 @@ MEMBER_UNKNOWN = declare(
     "{org} 不是互联互通的有效成员。请用 `citycard partners member` 添加。",
 )
 
+COMPANY_TAKEN = declare(
+    "COMPANY_TAKEN",
+    "Company code {company} is member {member}'s; issuer {issuer} needs one of its own member.",
+    "公司代码 {company} 属于成员 {member}，发卡机构 {issuer} 须使用其所属成员的公司代码。",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Own:
@@ -84,13 +90,13 @@ def join(org: str, hub: str, by: str = "setup") -> None:
     SchemeSetting.objects.update_or_create(key=SETTING, defaults={"value": value})
     for issuer in Participant.objects.filter(active=True):
         if ISSUER in issuer.roles:
-            Contract.objects.get_or_create(contract=f"away-{issuer.pk}", defaults=_away(issuer.pk))
+            _contract_away(issuer.pk)
     audit.record(by, "join_exchange", org, hub=hub)
 
 
-def _away(issuer: str) -> dict[str, Any]:
+def _contract_away(issuer: str) -> None:
     """The contract under which our clearing takes taps in other cities: the money has moved already."""
-    return {
+    terms = {
         "service": AWAY,
         "acquirer_id": issuer,
         "issuer_id": issuer,
@@ -101,6 +107,7 @@ def _away(issuer: str) -> dict[str, Any]:
         "concession_payer": ACQUIRER,
         "transfer_payer": ACQUIRER,
     }
+    Contract.objects.get_or_create(contract=f"away-{issuer}", defaults=terms)
 
 
 @transaction.atomic
@@ -125,12 +132,42 @@ def add_member(
 
 
 def add_issuer(issuer: str, org: str, by: str = "setup", **fields: Any) -> PartnerIssuer:
-    """Put an issuer of a member on the white list."""
+    """Put an issuer of a member on the white list; a member may answer for several. COMPANY_TAKEN.
+
+    Positions are kept by company code (`issuer_org`), the member's own where none is given.
+    """
+    company = fields.setdefault("issuer_org", org)
+    others = PartnerIssuer.objects.filter(issuer_org=company).exclude(pk=issuer).exclude(member_id=org)
+    whose = others.values_list("member_id", flat=True).first()
+    if whose is None:
+        whose = Member.objects.filter(pk=company).exclude(pk=org).values_list("org", flat=True).first()
+    if whose is not None:
+        raise COMPANY_TAKEN(company=company, member=whose, issuer=issuer)
+    return keep_issuer(issuer, org, by, **fields)
+
+
+def keep_issuer(issuer: str, org: str, by: str, **fields: Any) -> PartnerIssuer:
+    """Keep a row of the white list as the hub tells it, who has looked at it."""
     fields.setdefault("valid_from", FOR_EVER)
-    fields.setdefault("issuer_org", org)
     made, _ = PartnerIssuer.objects.update_or_create(issuer=issuer, defaults={"member_id": org, **fields})
     audit.record(by, "exchange_issuer", issuer, member=org, accepted=made.accepted)
+    if takes_part() and org == own().org and Participant.objects.filter(pk=issuer).exists():
+        _contract_away(issuer)
     return made
+
+
+def own_issuers() -> dict[str, str]:
+    """The issuers this office answers for, in hex, with their company codes; ours for one not on the list."""
+    us = own()
+    found = {one.pk: us.org for one in Participant.objects.all() if ISSUER in one.roles}
+    listed = PartnerIssuer.objects.filter(member_id=us.org, pk__in=found)
+    return found | dict(listed.values_list("issuer", "issuer_org"))
+
+
+def company_of(issuer: str) -> str:
+    """The company code of an issuer on the white list; ours for any other."""
+    known = PartnerIssuer.objects.filter(pk=issuer).values_list("issuer_org", flat=True).first()
+    return known or own().org
 
 
 def rates() -> list[Rate]:
@@ -169,5 +206,6 @@ def today() -> date:
 
 __all__ = [
     "ACQUIRER", "FOR_EVER", "HUB", "ISSUER", "PARTNER", "Own", "accepted_issuers", "add_issuer", "add_member",
-    "join", "member", "others", "own", "rates", "set_rate", "signing_key", "takes_part", "today", "use_key",
+    "company_of", "join", "keep_issuer", "member", "others", "own", "own_issuers", "rates", "set_rate",
+    "signing_key", "takes_part", "today", "use_key",
 ]  # fmt: skip
