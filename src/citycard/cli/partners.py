@@ -236,6 +236,31 @@ def show(file: Annotated[Path, typer.Argument(help="An exchange file, under its 
 
 
 @app.command()
+def fields(
+    kind: Annotated[str, typer.Argument(help="Two letters: CD, CL, FB, CR, BP, ED, CM, AD, UC, DC, BN, ...")],
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Print the columns of one kind of file: offset, length, kind, meaning, example. 单个文件的字段。"""
+    from citycard.core.interop import describe
+    from citycard.core.interop.files import FILE_KIND
+    from citycard.core.interop.lists import FORMATS
+
+    layout = FORMATS.get(kind.upper())
+    if layout is None:
+        raise FILE_KIND(found=kind, known=", ".join(FORMATS))
+    names = ("offset", "bytes", "column", "kind", "meaning", "example")
+    if not as_json:
+        typer.echo(describe.table(layout, language))
+        return
+    plain = [
+        tuple(str(c).strip("`") if isinstance(c, str) else c for c in row) for row in describe.rows(layout)
+    ]
+    told = {"file": layout.id, "bytes": layout.size, "source": layout.source, "once": layout.once}
+    typer.echo(json.dumps(told | {"columns": [dict(zip(names, row, strict=True)) for row in plain]}))
+
+
+@app.command()
 def layouts(
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
 ) -> None:

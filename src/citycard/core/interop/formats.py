@@ -31,9 +31,9 @@ _HEAD: Final = (
 _MONEY: Final = (
     C("pan", 20, "text", "card number"),
     C("counter", 6, "number", "the card's purchase counter"),
-    C("balance_before_fen", 12, "number"),
-    C("amount_fen", 12, "number"),
-    C("tapped_at", 14, "moment"),
+    C("balance_before_fen", 12, "number", "what the purse held before, in fen"),
+    C("amount_fen", 12, "number", "what was taken, in fen"),
+    C("tapped_at", 14, "moment", "date and time of the tap"),
 )
 _RESULT: Final = (
     C("error", 6, "code", "000000: good; see `codes`"),
@@ -58,14 +58,18 @@ _MONEY_TEXT: Final = "0310990001000000001100000700000000500000000000018020260302
 _SHARES_TEXT: Final = f"{2:028d}{1:028d}{0:028d}"
 A, B, HUB = "99010000001", "99000000001", "99990000001"  # made-up organisations: two cities and a hub
 
+_CODES: Final = (
+    C("mcc", 4, "code", "merchant category: 4131 bus, 4111 metro, 5499 retail, 5999 other"),
+    C("channel", 2, "code", "how the card was used: 01 at an offline terminal"),
+)
+_PRESENTED: Final = ("acquirer_org", "acquirer_serial")
 FB_COLUMNS: Final = (
     *_HEAD,
     C("clearing_org", 11, "code", "receiving clearing organisation"),
     C("issuer_org", 11, "code", "company code of the issuer"),
     C("acquirer_org", 11, "code"),
     C("sender_org", 11, "code"),
-    C("mcc", 4, "code", "merchant category"),
-    C("channel", 2, "code"),
+    *_CODES,
     *_MONEY,
     *_RESULT,
     *_SHARES,
@@ -84,17 +88,18 @@ FB: Final = Format("FB", "Feedback", "反馈文件", "facts", FB_COLUMNS, exampl
         _FB_EXAMPLE[0].replace("000000" + " " * 40, "002009TAC 验证失败" + " " * 28, 1),
         _FB_EXAMPLE[1] | {"error": "002009", "error_text": "TAC 验证失败"},
     ),
-))  # fmt: skip
-CR: Final = Format("CR", "Result detail", "清分结果明细", "own", FB_COLUMNS, examples=(_FB_EXAMPLE,))
+), once=("serial",))  # fmt: skip
+CR: Final = Format(
+    "CR", "Result detail", "清分结果明细", "own", FB_COLUMNS, examples=(_FB_EXAMPLE,), once=_PRESENTED
+)
 
 _ORGS: Final = (
-    C("acquirer_org", 11, "code"),
+    C("acquirer_org", 11, "code", "the member that forwards"),
     C("acquirer_code", 11, "code", "the institution within the acquirer's city, its last 11 digits"),
-    C("issuer_org", 11, "code"),
-    C("receiver_org", 11, "code"),
-    C("sender_org", 11, "code"),
+    C("issuer_org", 11, "code", "company code of the issuer"),
+    C("receiver_org", 11, "code", "the member this file is for"),
+    C("sender_org", 11, "code", "the member this file is from"),
 )
-_CODES: Final = (C("mcc", 4, "code"), C("channel", 2, "code"))
 _PURSE: Final = (
     C("balance_type", 1, "number", "0 purse, 1 electronic cash"),
     C("algorithm", 2, "number", "00 international, 01 SM"),
@@ -117,6 +122,7 @@ CL: Final = Format(
             _DETAIL,
         ),
     ),
+    once=("serial",),
 )  # fmt: skip
 CD: Final = Format(
     "CD", "Purchase detail upload", "消费明细上送", "inferred",
@@ -129,6 +135,7 @@ CD: Final = Format(
              and k != "fee_fen"},
         ),
     ),
+    once=_PRESENTED,
 )  # fmt: skip
 
 _DISPUTED: Final = (
@@ -176,6 +183,7 @@ ED: Final = Format(
             _ED | {"case": 3, "answer_by": date(2026, 3, 12), "words": "重复扣款"},
         ),
     ),
+    once=("originator_org", "case", "adjust_type"),
 )  # fmt: skip
 CM: Final = Format(
     "CM", "Dispute answer", "差错回复", "inferred",
@@ -198,6 +206,7 @@ CM: Final = Format(
              "cause": "6001", "new_amount_fen": 0, "answered_on": date(2026, 3, 5), "words": "有录像"},
         ),
     ),
+    once=("originator_org", "case"),
 )  # fmt: skip
 AD: Final = Format(
     "AD", "Adjustment detail", "差错调整明细", "inferred",
@@ -220,4 +229,5 @@ AD: Final = Format(
                    "acquirer_share_fen": 0},
         ),
     ),
+    once=("adjust_serial",),
 )  # fmt: skip

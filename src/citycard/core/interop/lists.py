@@ -35,6 +35,7 @@ BP: Final = Format(
              "net_fen": -179},
         ),
     ),
+    once=("settled_on", "member_org", "counterparty_org"),
 )  # fmt: skip
 LD: Final = Format(
     "LD", "Processed files", "已处理文件清单", "own",
@@ -54,6 +55,7 @@ LD: Final = Format(
              "records": 12, "digest": "ab" * 32},
         ),
     ),
+    once=("sender_org", "receiver_org", "sequence"),
 )  # fmt: skip
 _LISTED: Final = (
     C("pan", 20, "text"),
@@ -68,8 +70,13 @@ _LISTED_EXAMPLE: Final = (
     {"pan": "03109900010000000011", "issuer_org": B, "action": 1, "reason": "lost",
      "listed_at": datetime(2026, 3, 2, 9, 15), "version": 4},
 )  # fmt: skip
-UC: Final = Format("UC", "Hotlist upload", "黑名单上送", "own", _LISTED, examples=(_LISTED_EXAMPLE,))
-DC: Final = Format("DC", "Hotlist download", "黑名单下发", "own", _LISTED, examples=(_LISTED_EXAMPLE,))
+_LISTED_ONCE: Final = ("pan", "action", "version")
+UC: Final = Format(
+    "UC", "Hotlist upload", "黑名单上送", "own", _LISTED, examples=(_LISTED_EXAMPLE,), once=_LISTED_ONCE
+)
+DC: Final = Format(
+    "DC", "Hotlist download", "黑名单下发", "own", _LISTED, examples=(_LISTED_EXAMPLE,), once=_LISTED_ONCE
+)
 BN: Final = Format(
     "BN", "White list of issuers", "发卡机构白名单", "own",
     (
@@ -92,6 +99,7 @@ BN: Final = Format(
              "name_zh": "望江市民卡公司"},
         ),
     ),
+    once=("issuer",),
 )  # fmt: skip
 IN: Final = Format(
     "IN", "Members", "成员机构信息", "own",
@@ -111,6 +119,7 @@ IN: Final = Format(
              "name_en": "Langang", "name_zh": "岚港一卡通公司"},
         ),
     ),
+    once=("member_org",),
 )  # fmt: skip
 ER: Final = Format(
     "ER", "Error codes", "错误代码", "own",
@@ -121,6 +130,7 @@ ER: Final = Format(
             {"error": "002009", "en": "TAC does not verify", "zh": "TAC 验证失败"},
         ),
     ),
+    once=("error",),
 )  # fmt: skip
 
 FORMATS: Final[dict[str, Format]] = {
