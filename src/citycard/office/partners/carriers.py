@@ -5,7 +5,8 @@
     BOX/{organisation}/archive      what it has received
     BOX/{organisation}/quarantine   what it could not take, with the reason beside it
 
-A name that begins with a dot is a file on its way. The carrier moves bytes; everything else is judged by
+A name that begins with a dot is a file on its way, and so is one whose signature has not come yet: tools that
+mirror folders bring the two in any order. The carrier moves bytes; everything else is judged by
 `inbox.receive`.
 """
 
@@ -34,12 +35,16 @@ BOX_UNREACHABLE = declare(
 
 @dataclass(slots=True)
 class Visit:
-    """What one visit to a member's box did: names sent, taken, known, waiting, and set aside with why."""
+    """What one visit to a member did: names sent, taken, known, waiting, and set aside with why.
+
+    `unsigned` lie in the box without their signature, and stay there until it has come.
+    """
 
     sent: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    unsigned: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,12 +74,17 @@ def collect(box: Path) -> Visit:
     try:
         for folder in (INBOX, ARCHIVE, BAD):
             (own / folder).mkdir(parents=True, exist_ok=True)
-        found = [path for path in (own / INBOX).iterdir() if NAME.fullmatch(path.name)]
+        found = [path for path in (own / INBOX).iterdir() if NAME.fullmatch(path.name) and _plain(path)]
         for path in sorted(found, key=_order)[:FILES_MAX]:
             _collect(path, own, visit)
     except OSError as error:
         raise BOX_UNREACHABLE(path=own, org=us.org, why=error.strerror) from None
     return visit
+
+
+def _plain(path: Path) -> bool:
+    """Whether it is a file itself: who may write to the box may not show us another file of this machine."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _order(path: Path) -> tuple[str, str]:
@@ -89,9 +99,11 @@ def _collect(path: Path, own: Path, visit: Visit) -> None:
         _move(path, own / BAD, "the file is too large")
         return
     sealed = path.with_name(path.name + SUFFIX)
-    signature = sealed.read_bytes() if sealed.exists() else None
+    if not _plain(sealed):
+        visit.unsigned.append(path.name)
+        return
     try:
-        receipt = inbox.receive(path.name, path.read_bytes(), signature)
+        receipt = inbox.receive(path.name, path.read_bytes(), sealed.read_bytes())
     except Problem as problem:
         visit.refused[path.name] = problem.code
         _move(path, own / BAD, f"{problem.code}: {problem.text()}\n{problem.text('zh')}")
