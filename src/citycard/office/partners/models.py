@@ -75,7 +75,7 @@ class OwnKey(models.Model):
     algorithm = models.CharField(_("algorithm"), max_length=10)
     public_key = models.CharField(_("public key"), max_length=130)
     valid_from = models.DateField(_("valid from"))
-    made_at = models.DateTimeField(_("made"))
+    made_at = models.DateTimeField(_("generated"))
     kept = models.TextField(editable=False)
 
     class Meta:

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ("algorithm", models.CharField(max_length=10, verbose_name="algorithm")),
                 ("public_key", models.CharField(max_length=130, verbose_name="public key")),
                 ("valid_from", models.DateField(verbose_name="valid from")),
-                ("made_at", models.DateTimeField(verbose_name="made")),
+                ("made_at", models.DateTimeField(verbose_name="generated")),
                 ("kept", models.TextField(editable=False)),
             ],
             options={
