@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from typer.testing import CliRunner
 
 from citycard.core.interop import files, signing
@@ -20,6 +24,7 @@ from citycard.keys import MemoryVault
 from citycard.keys.partner import PartnerKey
 from tests.interop.conftest import DAY, EAST, HUB, PARTICIPANTS, WEST, Place
 from tests.interop.test_partners_office import alarms, came, listed
+from tests.support.parts import REPOSITORY, need, program
 
 NAME, RAW = "FB_99990000001_99010000001_20260302_000007.txt", b"01\n"
 KEYS = {
@@ -209,3 +214,58 @@ def test_an_operator_looks_after_keys(home: Path, vault: MemoryVault, db: None, 
     assert run("key", "list").splitlines()[0].startswith("ours        SM2     ")
     with pytest.raises(Problem, match="RSA"):
         run("key", "new", "--from", "2026-05-01", "--algorithm", "RSA")
+
+
+RECIPE = """
+printf 'citycard exchange file v1\\n%s\\n%s\\n' "$NAME" "$(openssl dgst -sm3 -r "$NAME" | cut -d' ' -f1)" > signed
+openssl pkeyutl -sign -rawin -digest sm3 -pkeyopt distid:1234567812345678 -inkey key.pem -in signed | xxd -p
+"""
+
+
+def test_a_stranger_makes_an_envelope_by_the_documents_recipe(tmp_path: Path) -> None:
+    """The lines of docs/integrators.md, with a key that `openssl` makes for this test."""
+    document = (REPOSITORY / "docs" / "integrators.md").read_text(encoding="utf-8")
+    for line in RECIPE.strip().splitlines():
+        assert line in document
+    for name in ("openssl", "xxd", "sh"):
+        need(program(name), name, "the packages openssl and xxd")
+    (tmp_path / NAME).write_bytes(RAW)
+    make = "openssl genpkey -algorithm SM2 -out key.pem && openssl pkey -in key.pem -pubout -outform DER"
+    made = subprocess.run(["sh", "-c", make], cwd=tmp_path, capture_output=True, timeout=30, check=False)
+    need(made.stdout or None, "SM2 in openssl", "an OpenSSL 3 that was built with it")
+    key = PublicKey(SM2, made.stdout[-65:])
+    ran = subprocess.run(
+        ["sh", "-c", RECIPE],
+        cwd=tmp_path,
+        env=os.environ | {"NAME": NAME},
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    signature = bytes.fromhex(ran.stdout.decode())
+    envelope = signing.envelope(NAME, signing.ALGORITHMS[SM2].digest(RAW), key.raw, signature, SM2)
+    assert signing.check(NAME, RAW, envelope, [key], DAY) == key
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_member_from_before_keeps_its_key() -> None:
+    """A database in which each member had one key, whatever the day."""
+    from citycard.office.partners import keyring
+
+    executor = MigrationExecutor(connection)
+    now = executor.loader.graph.leaf_nodes()
+    before = [("partners", "0001_initial")]
+    try:
+        executor.migrate(before)
+        members = (
+            MigrationExecutor(connection).loader.project_state(before).apps.get_model("partners", "Member")
+        )
+        for org, key in ((EAST, "AB" * 32), (WEST, "")):
+            members.objects.create(
+                org=org, participant=PARTICIPANTS[org], name_en=org, name_zh=org, public_key=key
+            )
+    finally:
+        MigrationExecutor(connection).migrate(now)
+    (key,) = keyring.keys_of(EAST)
+    assert (key.algorithm, key.raw, key.counts(DAY)) == (ED25519, b"\xab" * 32, True)
+    assert keyring.keys_of(WEST) == []
