@@ -145,9 +145,9 @@ def envelope(name: str, digest: str, public: bytes, signature: bytes, algorithm:
     return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
-def key_of(envelope: bytes | None) -> str:
+def key_of(envelope: bytes) -> str:
     """The name of the key that an envelope says made it; empty when it says none."""
-    return (_object(envelope or b"") or {}).get("key", "")
+    return (_object(envelope) or {}).get("key", "")
 
 
 def check(name: str, raw: bytes, envelope: bytes | None, keys: Sequence[PublicKey], on: date) -> PublicKey:

@@ -137,8 +137,7 @@ def differences(on: date) -> dict[str, tuple[int, int]]:
     """
     us, moved = desk.own(), nets(on)
     ours: Counter[str] = Counter()
-    hub = Member.objects.get(pk=us.hub)
-    ours[us.hub] = -moved.get(chart.position(hub.participant), 0)
+    ours[us.hub] = -moved.get(chart.position(desk.member(us.hub).participant), 0)
     for issuer, company in desk.own_issuers().items():
         if company != us.org:
             ours[company] += moved.get(chart.position(issuer), 0)

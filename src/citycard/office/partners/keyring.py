@@ -17,7 +17,7 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 
-from citycard.core.interop.signing import ED25519, PublicKey
+from citycard.core.interop.signing import ED25519, PublicKey, key_of
 from citycard.core.problem import declare
 from citycard.keys.partner import FILE_NAME, PartnerKey
 from citycard.office import audit, clock, custody
@@ -49,14 +49,23 @@ def signing_key() -> PartnerKey:
 
     PARTNER_KEY_MISSING, PARTNER_KEY_LOCKED, VAULT_*.
     """
-    home = str(settings.CITYCARD_HOME)
-    today = business_date(clock.now())
-    row = OwnKey.objects.filter(valid_from__lte=today).order_by("-valid_from", "-made_at").first()
+    home, row = str(settings.CITYCARD_HOME), _current()
     name = (home, row.fingerprint if row else "")
     with _lock:
         if name not in _open:
             _open[name] = _opened(row) if row else PartnerKey.open(Path(home), custody.passphrase())
         return _open[name]
+
+
+def signed_with_another(envelope: bytes) -> bool:
+    """Whether a signature of ours was made with a key before the one we sign with now; opens no key."""
+    row = _current()
+    return row is not None and key_of(envelope) != row.fingerprint
+
+
+def _current() -> OwnKey | None:
+    begun = OwnKey.objects.filter(valid_from__lte=business_date(clock.now()))
+    return begun.order_by("-valid_from", "-made_at").first()
 
 
 def _opened(row: OwnKey) -> PartnerKey:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from citycard.core.interop import files, signing
+from citycard.core.interop import files
 from citycard.core.interop.channel import wanted
 from citycard.core.interop.files import FileName
 from citycard.office import clock
@@ -58,9 +58,8 @@ def name_of(file: ExchangeFile) -> FileName:
 def sealed(file: ExchangeFile) -> tuple[bytes, bytes]:
     """A file of ours and its signature, made with the key we sign with today."""
     raw, signature = shelf.read(file.path)
-    key = keyring.signing_key()
-    if signature is None or signing.key_of(signature) != key.id:
-        signature = key.seal(str(name_of(file)), raw)
+    if signature is None or keyring.signed_with_another(signature):
+        signature = keyring.signing_key().seal(str(name_of(file)), raw)
         shelf.reseal(file.path, signature)
     return raw, signature
 

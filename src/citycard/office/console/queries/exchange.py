@@ -79,7 +79,8 @@ def members() -> list[MemberRow]:
     rows = []
     for one in Member.objects.all():
         out, into = sent.get(one.org, {}), came.get(one.org, {})
-        key = ", ".join(f"{found.algorithm} {found.id}" for found in keyring.in_force(one, desk.today()))
+        keys = keyring.in_force(one, desk.today())
+        key = ", ".join(_("%(algorithm)s key %(id)s") % {"algorithm": k.algorithm, "id": k.id} for k in keys)
         roles = ", ".join(str(labels.ROLES.get(role, role)) for role in one.roles)
         rows.append(
             MemberRow(
