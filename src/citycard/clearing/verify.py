@@ -129,9 +129,7 @@ def _examined(
     priced = (t.amount_fen == due) & (t.concession_fen + t.transfer_fen <= t.list_fen)
     limit = purchase.ifelse(ibis.coalesce(t.most_fen, t.limit_fen), t.load_limit_fen)
     card_known = t.card_issuer.notnull() & (t.card_issuer == t.issuer)
-    elsewhere = t.away & (
-        t.acquirer == t.issuer
-    )  # another city's terminal: the affair of each of our issuers
+    elsewhere = t.away & (t.acquirer == t.issuer)  # a terminal abroad is each issuer's own affair
     reason = ibis.cases(
         (~t.decoded, Reason.MALFORMED.number),
         (test, Reason.TEST_RECORD.number),

@@ -75,7 +75,9 @@ def collect(box: Path) -> Visit:
         for folder in (INBOX, ARCHIVE, BAD):
             (own / folder).mkdir(parents=True, exist_ok=True)
         found = [path for path in (own / INBOX).iterdir() if NAME.fullmatch(path.name) and _plain(path)]
-        for path in sorted(found, key=_order)[:FILES_MAX]:
+        sealed = [path for path in found if _plain(_seal_of(path))]
+        visit.unsigned = sorted({path.name for path in found} - {path.name for path in sealed})
+        for path in sorted(sealed, key=_order)[:FILES_MAX]:
             _collect(path, own, visit)
     except OSError as error:
         raise BOX_UNREACHABLE(path=own, org=us.org, why=error.strerror) from None
@@ -85,6 +87,10 @@ def collect(box: Path) -> Visit:
 def _plain(path: Path) -> bool:
     """Whether it is a file itself: who may write to the box may not show us another file of this machine."""
     return path.is_file() and not path.is_symlink()
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
 
 
 def _order(path: Path) -> tuple[str, str]:
@@ -98,12 +104,8 @@ def _collect(path: Path, own: Path, visit: Visit) -> None:
         visit.refused[path.name] = "too large"
         _move(path, own / BAD, "the file is too large")
         return
-    sealed = path.with_name(path.name + SUFFIX)
-    if not _plain(sealed):
-        visit.unsigned.append(path.name)
-        return
     try:
-        receipt = inbox.receive(path.name, path.read_bytes(), sealed.read_bytes())
+        receipt = inbox.receive(path.name, path.read_bytes(), _seal_of(path).read_bytes())
     except Problem as problem:
         visit.refused[path.name] = problem.code
         _move(path, own / BAD, f"{problem.code}: {problem.text()}\n{problem.text('zh')}")
@@ -115,7 +117,7 @@ def _collect(path: Path, own: Path, visit: Visit) -> None:
 
 def _move(path: Path, to: Path, why: str = "") -> None:
     """Out of the inbox, the signature with it; a reason is left beside what was set aside."""
-    sealed = path.with_name(path.name + SUFFIX)
+    sealed = _seal_of(path)
     shutil.move(path, to / path.name)
     if sealed.exists():
         shutil.move(sealed, to / sealed.name)

@@ -2,9 +2,9 @@
 """The HTTPS carrier: brings files to a member's office and fetches ours from it, over its API.
 
 Who has an address is visited by us; who visits us needs none. Both sides show who they are: the office by its
-certificate, we by a token, and by a certificate of our own where a door asks for it. In HOME/partners
-lie `{organisation}.token`, readable for its owner alone; `{organisation}.ca.pem`, when a member's certificate
-is from an authority of its own, and then of no other; `client.pem`, our certificate and its key.
+certificate, we by a token, and by a certificate of our own where a door asks for one. In HOME/partners lie
+`{organisation}.token`, readable for its owner alone; `{organisation}.ca.pem`, when a member's certificate is
+from an authority of its own, and then of no other; `client.pem`, our certificate and its key.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _trust(member: Member) -> ssl.SSLContext | bool:
     try:
         context = ssl.create_default_context(cafile=authority if authority.exists() else None)
         if ours.exists():
-            context.load_cert_chain(ours)
+            context.load_cert_chain(ours, password="")  # never ask a terminal for one
     except (ssl.SSLError, OSError) as fault:
         raise PARTNER_TLS(org=member.org, folder=folder, why=fault) from None
     return context
