@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -85,20 +84,24 @@ def test_no_changed_bit_verifies(data: st.DataObject) -> None:
     assert not sm2.verify(PUBLIC, MESSAGE, good, b"ALICE123@YAHOO.COM")
 
 
-# what is done to (r, s), and both stay a valid pair of numbers for a careless verifier
-OUT_OF_RANGE: list[Callable[[int, int], tuple[int, int]]] = [
-    lambda r, s: (0, s),
-    lambda r, s: (r, 0),
-    lambda r, s: (r, sm2.N),
-    lambda r, s: (sm2.N, s),
-    lambda r, s: (r, s + sm2.N),
-    lambda r, s: (r, sm2.N - r),  # r + s is nothing
-]
+# s and t = r + s, told apart from what is written as r and s: each fits a digest that is made for it
+FORGED = {
+    "r is nothing": (7, 7, 0, 7),
+    "s is nothing": (0, 7, 7, 0),
+    "r + s is nothing": (7, 0, sm2.N - 7, 7),
+    "s is too large": (5, 12, 7, 5 + sm2.N),
+    "r is too large": (5, 12, 7 + sm2.N, 5),
+}
 
 
-@pytest.mark.parametrize("spoil", OUT_OF_RANGE)
-def test_numbers_out_of_range_are_refused(spoil: Callable[[int, int], tuple[int, int]]) -> None:
-    assert not sm2.verify_digest(sm2.decode_point(PUBLIC), DIGEST, *spoil(R, S))
+@pytest.mark.parametrize(("s", "t", "r_written", "s_written"), FORGED.values(), ids=FORGED)
+def test_numbers_out_of_range_are_refused(s: int, t: int, r_written: int, s_written: int) -> None:
+    """Whoever may choose the digest fits one to any s and t without the key; the ranges keep these out."""
+    public = sm2.decode_point(PUBLIC)
+    x_of = sm2._affine(sm2._add(sm2._times_g(s), sm2._times(t, public)))[0]
+    e = ((t - s) - x_of) % sm2.N
+    assert not sm2.verify_digest(public, e, r_written, s_written)
+    assert sm2.verify_digest(public, (7 - x_of) % sm2.N, 7, 5) == ((s, t) == (5, 12))  # the plain one fits
 
 
 def test_a_signature_has_one_encoding() -> None:
