@@ -117,10 +117,13 @@ def test_no_two_records_of_a_file_go_by_one_name(layout: Format, form: str) -> N
     assert str(first) in caught.value.text("zh")
 
 
-def test_every_kind_of_file_has_its_example() -> None:
+def test_every_kind_of_file_has_its_example_and_every_column_its_meaning() -> None:
     listed = {"CD", "CL", "FB", "CR", "BP", "ED", "CM", "AD", "UC", "DC", "BN"}
     assert listed <= FORMATS.keys()
     assert all(one.examples and one.once for one in FORMATS.values())
+    assert [
+        (one.id, column.name) for one in FORMATS.values() for column in one.columns if not column.note
+    ] == []
 
 
 @every_form

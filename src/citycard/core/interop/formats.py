@@ -35,15 +35,17 @@ _MONEY: Final = (
     C("amount_fen", 12, "number", "what was taken, in fen"),
     C("tapped_at", 14, "moment", "date and time of the tap"),
 )
+_TEST: Final = C("test", 1, "number", "0 live, 1 test")
+_RESERVED: Final = C("reserved", CL_RESERVED, "text", "left blank")
 _RESULT: Final = (
     C("error", 6, "code", "000000: good; see `codes`"),
-    C("error_text", 40, "text"),
-    C("test", 1, "number", "0 live, 1 test"),
+    C("error_text", 40, "text", "the error in words"),
+    _TEST,
 )
 _SHARES: Final = (
     C("fee_fen", 28, "number", "the whole fee"),
-    C("issuer_share_fen", 28, "number"),
-    C("acquirer_share_fen", 28, "number"),
+    C("issuer_share_fen", 28, "number", "of the fee, back to the issuer"),
+    C("acquirer_share_fen", 28, "number", "of the fee, back to the acquirer"),
 )
 
 _EXAMPLE: Final = {
@@ -67,13 +69,13 @@ FB_COLUMNS: Final = (
     *_HEAD,
     C("clearing_org", 11, "code", "receiving clearing organisation"),
     C("issuer_org", 11, "code", "company code of the issuer"),
-    C("acquirer_org", 11, "code"),
-    C("sender_org", 11, "code"),
+    C("acquirer_org", 11, "code", "the member that forwarded"),
+    C("sender_org", 11, "code", "the member this is from"),
     *_CODES,
     *_MONEY,
     *_RESULT,
     *_SHARES,
-    C("reserved", 28, "text"),
+    C("reserved", 28, "text", "left blank"),
     C("tail", 40, "text", "reserved"),
 )
 _FB_EXAMPLE: Final = (
@@ -114,7 +116,7 @@ _DETAIL_TEXT: Final = _HEAD_TEXT + A + "00000000001" + B + B + HUB + "4111" + "0
 
 CL: Final = Format(
     "CL", "Cleared detail", "清分明细", "facts",
-    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, *_RESULT, *_SHARES, C("reserved", CL_RESERVED, "text")),
+    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, *_RESULT, *_SHARES, _RESERVED),
     TAIL_MAX,
     (
         (
@@ -126,7 +128,7 @@ CL: Final = Format(
 )  # fmt: skip
 CD: Final = Format(
     "CD", "Purchase detail upload", "消费明细上送", "inferred",
-    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, C("test", 1, "number"), C("reserved", CL_RESERVED, "text")),
+    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, _TEST, _RESERVED),
     TAIL_MAX,
     (
         (
@@ -139,26 +141,26 @@ CD: Final = Format(
 )  # fmt: skip
 
 _DISPUTED: Final = (
-    C("serial", 12, "number"),
-    C("acquirer_serial", 12, "number"),
-    C("acquirer_date", 8, "day"),
-    C("reference", 12, "text"),
+    C("serial", 12, "number", "clearing serial of the hub"),
+    C("acquirer_serial", 12, "number", "the acquirer's number of the presentment"),
+    C("acquirer_date", 8, "day", "date on which the acquirer sent it"),
+    C("reference", 12, "text", "sequence of the terminal's record"),
     C("adjust_type", 1, "number", "1 first presentment, 2 second presentment, 9 withdrawn"),
     C("error_type", 4, "code", "transaction type in dispute"),
-    C("pan", 20, "text"),
-    C("counter", 6, "number"),
-    C("balance_before_fen", 12, "number"),
-    C("new_type", 4, "code"),
+    C("pan", 20, "text", "card number"),
+    C("counter", 6, "number", "the card's purchase counter"),
+    C("balance_before_fen", 12, "number", "what the purse held before, in fen"),
+    C("new_type", 4, "code", "transaction type the raiser says is right"),
     C("new_amount_fen", 12, "number", "amount the raiser says is right"),
-    C("mcc", 4, "code"),
-    C("channel", 2, "code"),
-    C("tapped_on", 8, "day"),
-    C("tapped_time", 6, "time"),
-    C("test", 1, "number"),
+    C("mcc", 4, "code", "merchant category"),
+    C("channel", 2, "code", "how the card was used"),
+    C("tapped_on", 8, "day", "date of the tap"),
+    C("tapped_time", 6, "time", "time of the tap"),
+    _TEST,
     C("cause", 4, "code", "see `codes`"),
-    C("originator_org", 11, "code"),
-    C("issuer_org", 11, "code"),
-    C("acquirer_org", 11, "code"),
+    C("originator_org", 11, "code", "the member that raised it"),
+    C("issuer_org", 11, "code", "company code of the issuer"),
+    C("acquirer_org", 11, "code", "the member that forwarded"),
 )
 _ED: Final = {
     "serial": 2603020001, "acquirer_serial": 17, "acquirer_date": date(2026, 3, 2), "reference": "0000000042",
@@ -188,14 +190,14 @@ ED: Final = Format(
 CM: Final = Format(
     "CM", "Dispute answer", "差错回复", "inferred",
     (
-        C("serial", 12, "number"),
+        C("serial", 12, "number", "clearing serial of the hub"),
         _CASE,
-        C("originator_org", 11, "code"),
-        C("answering_org", 11, "code"),
+        C("originator_org", 11, "code", "the member that raised it"),
+        C("answering_org", 11, "code", "who answers"),
         C("reply", 2, "code", "01 accepted, 02 contested, 03 decided by the hub for the acquirer"),
-        C("cause", 4, "code"),
-        C("new_amount_fen", 12, "number"),
-        C("answered_on", 8, "day"),
+        C("cause", 4, "code", "see `codes`"),
+        C("new_amount_fen", 12, "number", "the right amount, in fen"),
+        C("answered_on", 8, "day", "date of the answer"),
         _WORDS,
     ),
     examples=(
