@@ -12,6 +12,7 @@ import pytest
 
 from citycard.clearing import Rules
 from citycard.core.calendar import Calendar
+from citycard.core.interop.evidence import AWAY
 from citycard.core.record import Flag, TapRecord
 from tests.clearing.world import (
     BUS,
@@ -360,3 +361,21 @@ def test_another_window_and_cut_off(city: World) -> None:
     city.upload(late, night_tap)
     city.clear(DAY)
     assert city.verdicts() == {late.id: "TOO_LATE", night_tap.id: "OK"}
+
+
+def test_a_terminal_elsewhere_serves_each_of_our_issuers_and_nobody_else(city: World) -> None:
+    """Taps abroad come from the exchange: the acquirer of such a record is the card's issuer itself."""
+    away = "990100000001"
+    city.terminals[away] = (ISSUER, AWAY)
+    other = bytes.fromhex(OTHER_ISSUER)
+    city.card("B", issuer=OTHER_ISSUER)
+    told = [
+        (city.tap("A", 100, away), "OK"),
+        (city.tap("B", 100, away, acquirer=other), "OK"),
+        (city.tap("A", 100, away, acquirer=other), "ACQUIRER_MISMATCH"),
+        (city.tap("B", 100, BUS_TERMINAL, acquirer=other), "ACQUIRER_MISMATCH"),  # a terminal of our own
+    ]
+    for record, _ in told:
+        city.upload(record)
+    city.clear()
+    assert city.verdicts() == {record.id: reason for record, reason in told}

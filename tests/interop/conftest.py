@@ -48,7 +48,7 @@ class Neighbour:
             number = self.controls if kind == "LD" else self.sent
         name = FileName(kind, self.org, self.to, on, number, form)
         raw = files.write(name, rows)
-        return str(name), raw, self.key.sign(str(name), files.digest_of(raw))
+        return str(name), raw, self.key.seal(str(name), raw)
 
 
 @dataclass

@@ -87,12 +87,54 @@ def test_examples_hold_both_ways(layout: Format, text: str, values: dict[str, An
     assert layout.encode(values) == text.encode("gbk")
 
 
+@every_format
+@settings(max_examples=15)
+@given(data=st.data())
+def test_each_column_stands_in_its_own_bytes(layout: Format, data: st.DataObject) -> None:
+    """Whatever a column holds changes the bytes the document gives it, and no others; read back by slices."""
+    values = dict(layout.examples[0][1])
+    raw = layout.encode(values)
+    for column in layout.columns:
+        changed = values | {column.name: data.draw(values_of(column))}
+        at, end = layout.offsets[column.name], layout.offsets[column.name] + column.size
+        line = layout.encode(changed)
+        assert (line[:at], line[end:]) == (raw[:at], raw[end:]), column.name
+        assert layout.decode(raw[:at] + line[at:end] + raw[end:]) == layout.decode(line)
+        assert layout.decode(line)[column.name] == changed[column.name]
+
+
+@every_form
+@every_format
+def test_no_two_records_of_a_file_go_by_one_name(layout: Format, form: str) -> None:
+    name = name_of(layout.id, form)
+    one = dict(layout.examples[0][1])
+    with pytest.raises(Problem) as caught:
+        files.read(name, files.write(name, [one, one]))
+    first = 3 if form == files.TEXT else 2
+    fields = caught.value.fields
+    assert (caught.value.code, fields["line"], fields["before"]) == ("FILE_TWICE", first + 1, first)
+    assert fields["column"] == "/".join(layout.once)
+    assert str(first) in caught.value.text("zh")
+
+
+def test_every_kind_of_file_has_its_example_and_every_column_its_meaning() -> None:
+    listed = {"CD", "CL", "FB", "CR", "BP", "ED", "CM", "AD", "UC", "DC", "BN"}
+    assert listed <= FORMATS.keys()
+    assert all(one.examples and one.once for one in FORMATS.values())
+    assert [
+        (one.id, column.name) for one in FORMATS.values() for column in one.columns if not column.note
+    ] == []
+
+
 @every_form
 @every_format
 @settings(max_examples=15)
 @given(data=st.data())
 def test_what_is_written_is_read(layout: Format, form: str, data: st.DataObject) -> None:
-    records = data.draw(st.lists(records_of(layout), max_size=3))
+    def told_apart_by(record: dict[str, Any]) -> Any:
+        return tuple(record[name] for name in layout.once)
+
+    records = data.draw(st.lists(records_of(layout), max_size=3, unique_by=told_apart_by))
     name = name_of(layout.id, form)
     raw = files.write(name, records)
     assert files.read(name, raw) == records
@@ -107,7 +149,8 @@ def test_what_is_written_is_read(layout: Format, form: str, data: st.DataObject)
 def test_a_spoilt_file_is_refused_in_words_or_is_another_file(form: str, data: st.DataObject) -> None:
     """Any byte changed: a `Problem` with its code, or a file that says something else; never a crash."""
     name = name_of("CL", form)
-    raw = bytearray(files.write(name, [dict(CL.examples[0][1])] * 2))
+    one = dict(CL.examples[0][1])
+    raw = bytearray(files.write(name, [one, one | {"serial": one["serial"] + 1}]))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[at]))
     try:

@@ -12,7 +12,13 @@ import pytest
 
 from tests.support.parts import REPOSITORY
 
-FILES = ("test_partners_office.py", "test_disputes.py", "test_partners_api.py")
+FILES = (
+    "test_partners_office.py",
+    "test_disputes.py",
+    "test_partners_api.py",
+    "test_partner_keys.py",
+    "test_several_issuers.py",
+)
 
 
 @pytest.mark.postgres

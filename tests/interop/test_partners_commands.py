@@ -89,6 +89,15 @@ def test_a_file_is_shown_and_a_bad_one_is_told_by_line(run: Any, hub: Place, tmp
     wrong = CliRunner().invoke(app, ["partners", "show", str(tmp_path / name)])
     assert isinstance(wrong.exception, Problem)
     assert wrong.exception.code == "FILE_COUNT"
+    fields = CliRunner().invoke(app, ["partners", "fields", "cl", "--json"])
+    told = said(fields)
+    assert (told["file"], told["bytes"], told["once"]) == ("CL", 335, ["serial"])
+    amount = next(one for one in told["columns"] if one["column"] == "amount_fen")
+    assert (amount["offset"], amount["bytes"], amount["example"]) == (147, 12, "000000000180")
+    assert "| 162 | 6 | `error` |" in CliRunner().invoke(app, ["partners", "fields", "FB"]).stdout
+    odd = CliRunner().invoke(app, ["partners", "fields", "XX"]).exception
+    assert isinstance(odd, Problem)
+    assert odd.code == "FILE_KIND"
     layouts = CliRunner().invoke(app, ["partners", "layouts", "--language", "zh"])
     assert "清分明细" in layouts.stdout
 

@@ -16,6 +16,7 @@ import ibis
 
 from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Step
+from citycard.core.interop.evidence import AWAY
 from citycard.core.record import Flag, Kind
 from citycard.core.refusal import Reason
 from citycard.services.contract import CardClass
@@ -103,11 +104,11 @@ def _joined(
     distrusted: Expression,
 ) -> Expression:
     """Each record beside what is known of its delivery, terminal, issuer, card, limits and listing."""
-    owners = terminals.select("terminal_id", owner=terminals.acquirer)
+    owners = terminals.select("terminal_id", owner=terminals.acquirer, away=terminals.service == AWAY)
     issuers = issuers.mutate(issuer_known=ibis.literal(True))
     issued = cards.select("card", card_issuer=cards.issuer)
     found = taps.left_join(delivered, ROW_KEY).select(taps, "repeat")
-    found = found.left_join(owners, "terminal_id").select(found, "owner")
+    found = found.left_join(owners, "terminal_id").select(found, "owner", "away")
     found = found.left_join(issuers, "issuer").select(found, "issuer_known")
     found = found.left_join(issued, "card").select(found, "card_issuer")
     found = found.left_join(limits, "service").select(found, "most_fen")
@@ -128,12 +129,13 @@ def _examined(
     priced = (t.amount_fen == due) & (t.concession_fen + t.transfer_fen <= t.list_fen)
     limit = purchase.ifelse(ibis.coalesce(t.most_fen, t.limit_fen), t.load_limit_fen)
     card_known = t.card_issuer.notnull() & (t.card_issuer == t.issuer)
+    elsewhere = t.away & (t.acquirer == t.issuer)  # a terminal abroad is each issuer's own affair
     reason = ibis.cases(
         (~t.decoded, Reason.MALFORMED.number),
         (test, Reason.TEST_RECORD.number),
         (t.repeat != Reason.OK.number, t.repeat),
         (t.owner.isnull(), Reason.UNKNOWN_TERMINAL.number),
-        (t.owner != t.acquirer, Reason.ACQUIRER_MISMATCH.number),
+        ((t.owner != t.acquirer) & ~elsewhere, Reason.ACQUIRER_MISMATCH.number),
         (t.distrusted.notnull(), Reason.SAM_HOTLISTED.number),
         (t.issuer_known.isnull(), Reason.UNKNOWN_ISSUER.number),
         (~card_known, Reason.UNKNOWN_CARD.number),

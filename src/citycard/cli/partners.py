@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from citycard.cli import options
+from citycard.cli import options, partner_keys
 from citycard.cli.options import AsJson, Home
 
 app = typer.Typer(no_args_is_help=True, help="Clearing with other cities: keys, members, files. 互联互通。")
+app.add_typer(partner_keys.app, name="key")
 Org = Annotated[str, typer.Argument(help="Organisation code, 11 digits or letters.")]
 Day = Annotated[str, typer.Option("--date", help="Business date, YYYY-MM-DD.")]
 
@@ -28,29 +29,28 @@ def init(
     hub: Annotated[
         str, typer.Option(help="Organisation code of the hub; the same as ours makes us the hub.")
     ],
+    algorithm: Annotated[
+        str, typer.Option(help="Ed25519, or SM2 (kept in the vault); an office that has a key keeps it.")
+    ] = "Ed25519",
     home: Home = options.HOME_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Take part, and make the key our files are signed with; prints its public half. 加入互联互通。"""
-    from secrets import token_bytes
-
-    from citycard.core.interop.signing import fingerprint
-    from citycard.keys.partner import PartnerKey
-    from citycard.office import custody, setup
+    from citycard.office import setup
 
     folder = setup.setup(home)
     setup.check_database()
-    from citycard.office.partners import desk
+    from citycard.office.partners import desk, keyring
 
-    secret = custody.passphrase()
-    PartnerKey.from_seed(token_bytes(32)).save(folder, secret)
-    public = PartnerKey.open(folder, secret).public
+    key = keyring.first_key(folder, algorithm)
     desk.join(org, hub)
-    told = {"org": org, "hub": hub, "public_key": public.hex(), "fingerprint": fingerprint(public)}
+    told = {"org": org, "hub": hub, "algorithm": key.algorithm, "public_key": key.public.hex(),
+            "fingerprint": key.id}  # fmt: skip
     _show(
         told,
         as_json,
-        f"{org} takes part under {hub}\npublic key {public.hex()}\nfingerprint {told['fingerprint']}",
+        f"{org} takes part under {hub}\n"
+        f"public key {key.algorithm} {told['public_key']}\nfingerprint {key.id}",
     )
 
 
@@ -61,7 +61,9 @@ def member(
     name: Annotated[str, typer.Option(help="Name in English.")],
     name_zh: Annotated[str, typer.Option(help="Name in Chinese.")] = "",
     roles: Annotated[str, typer.Option(help="issuer, acquirer, hub; with commas.")] = "issuer,acquirer",
-    public_key: Annotated[str, typer.Option(help="Its public key: 64 hex digits.")] = "",
+    public_key: Annotated[
+        str, typer.Option(help="Its public key, the only one from now on: 64 hex digits, or 130 for SM2.")
+    ] = "",
     box: Annotated[str, typer.Option(help="Folder of the drop box both reach.")] = "",
     url: Annotated[str, typer.Option(help="Address of its office, for the HTTPS carrier.")] = "",
     form: Annotated[str, typer.Option(help="Form of files we send it: txt or jsonl.")] = "txt",
@@ -88,6 +90,34 @@ def member(
     typer.echo(f"{org} {name}")
     if token:
         typer.echo(f"token {access.mint(org)} (shown this once)")
+
+
+@app.command()
+def issuer(
+    issuer: Annotated[str, typer.Argument(help="Issuer on its cards: 16 hex digits.")],
+    org: Annotated[str, typer.Argument(help="Organisation code of the member that answers for it.")],
+    company: Annotated[str, typer.Option(help="Company code of the issuer: 11 digits or letters.")],
+    name: Annotated[str, typer.Option(help="Name in English.")],
+    name_zh: Annotated[str, typer.Option(help="Name in Chinese.")] = "",
+    pan_prefix: Annotated[str, typer.Option(help="What its card numbers begin with.")] = "",
+    valid_from: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2000-01-01",
+    valid_until: Annotated[str, typer.Option(help="Last day; none: open.")] = "",
+    accepted: Annotated[bool, typer.Option(help="Whether its cards are accepted.")] = True,
+    home: Home = options.HOME_DEFAULT,
+) -> None:
+    """Put an issuer on the white list; a member may answer for several of them. 白名单发卡机构。"""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.office.partners import desk
+
+    desk.member(org)
+    told: dict[str, Any] = {"name_en": name, "name_zh": name_zh or name, "pan_prefix": pan_prefix}
+    told |= {"accepted": accepted, "valid_from": options.parse_date(valid_from)}
+    told["valid_until"] = options.parse_date(valid_until) if valid_until else None
+    desk.add_issuer(issuer.lower(), org, issuer_org=company, **told)
+    typer.echo(f"{issuer.lower()} {org} {company}")
 
 
 @app.command()
@@ -203,6 +233,31 @@ def show(file: Annotated[Path, typer.Argument(help="An exchange file, under its 
     for record in files.read(name, file.read_bytes()):
         plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in record.items()}
         typer.echo(json.dumps(plain, ensure_ascii=False, default=_plain))
+
+
+@app.command()
+def fields(
+    kind: Annotated[str, typer.Argument(help="Two letters: CD, CL, FB, CR, BP, ED, CM, AD, UC, DC, BN, ...")],
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Print the columns of one kind of file: offset, length, kind, meaning, example. 单个文件的字段。"""
+    from citycard.core.interop import describe
+    from citycard.core.interop.files import FILE_KIND
+    from citycard.core.interop.lists import FORMATS
+
+    layout = FORMATS.get(kind.upper())
+    if layout is None:
+        raise FILE_KIND(found=kind, known=", ".join(FORMATS))
+    names = ("offset", "bytes", "column", "kind", "meaning", "example")
+    if not as_json:
+        typer.echo(describe.table(layout, language))
+        return
+    plain = [
+        tuple(str(c).strip("`") if isinstance(c, str) else c for c in row) for row in describe.rows(layout)
+    ]
+    told = {"file": layout.id, "bytes": layout.size, "source": layout.source, "once": layout.once}
+    typer.echo(json.dumps(told | {"columns": [dict(zip(names, row, strict=True)) for row in plain]}))
 
 
 @app.command()

@@ -206,6 +206,7 @@ class Format:
 
     `source` is `facts` when the layout is published by implementations, `inferred` when it was built from
     such a one, `own` when it is citycard's. `tail_max` is how many bytes of TLV may follow the columns.
+    `once` are the columns by which any two records of a file differ.
     """
 
     id: str
@@ -215,6 +216,7 @@ class Format:
     columns: tuple[Column, ...]
     tail_max: int = 0
     examples: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    once: tuple[str, ...] = ()
     offsets: dict[str, int] = field(init=False, repr=False, compare=False)
     size: int = field(init=False)
 
@@ -226,6 +228,7 @@ class Format:
             assert column.name not in {*offsets, TAIL}, f"{self.id}: {column.name} stands twice"
             offsets[column.name] = at
             at += column.size
+        assert set(self.once) <= set(offsets), self.id
         object.__setattr__(self, "offsets", offsets)
         object.__setattr__(self, "size", at)
 

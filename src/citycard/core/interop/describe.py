@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from citycard.core.interop import codes, disputes, states
-from citycard.core.interop.columns import TAIL, Format
+from citycard.core.interop.columns import ENCODING, TAIL, Format
 from citycard.core.interop.lists import FORMATS
 
 SOURCES: Final = {
@@ -17,28 +17,45 @@ SOURCES: Final = {
     ),
     "own": ("citycard's own: no layout was found published", "自定义：未见公开格式"),
 }
-HEADS: Final = (("Offset", "Bytes", "Column", "Kind", "Meaning"), ("偏移", "字节", "字段", "类型", "含义"))
+HEADS: Final = (
+    ("Offset", "Bytes", "Column", "Kind", "Meaning", "Example"),
+    ("偏移", "字节", "字段", "类型", "含义", "示例"),
+)
 
 
 def table(layout: Format, language: str = "en") -> str:
     """One layout as a heading, a line on its source, and a table."""
     chinese = language.startswith("zh")
+    names, source = ", ".join(f"`{name}`" for name in layout.once), SOURCES[layout.source][chinese]
     lines = [
         f"### {layout.id} {layout.title(language)}",
         "",
-        f"{layout.size} 字节；{SOURCES[layout.source][1]}。"
+        f"{layout.size} 字节；{source}。同一文件中 {names} 不得重复。"
         if chinese
-        else f"{layout.size} bytes; {SOURCES[layout.source][0]}.",
+        else f"{layout.size} bytes; {source}. No two records of a file agree in {names}.",
         "",
         "| " + " | ".join(HEADS[chinese]) + " |",
-        "| ---: | ---: | --- | --- | --- |",
+        "| ---: | ---: | --- | --- | --- | --- |",
     ]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows(layout, language)]
+    return "\n".join(lines)
+
+
+def rows(layout: Format, language: str = "en") -> list[tuple[int, int | str, str, str, str, str]]:
+    """The cells of a layout's table; the example is what stands there, in bytes, its blanks left off."""
+    raw = layout.examples[0][0].encode(ENCODING)
+    found: list[tuple[int, int | str, str, str, str, str]] = []
     for column in layout.columns:
         at = layout.offsets[column.name]
-        lines.append(f"| {at} | {column.size} | `{column.name}` | {column.kind} | {column.note} |")
+        shown = raw[at : at + column.size].decode(ENCODING).rstrip()
+        example = f"`{shown}`" if shown else ""
+        found.append((at, column.size, f"`{column.name}`", column.kind, column.note, example))
     if layout.tail_max:
-        lines.append(f"| {layout.size} | to {2 * layout.tail_max} | `{TAIL}` | TLV | in hexadecimal digits |")
-    return "\n".join(lines)
+        most, words = (f"至 {2 * layout.tail_max}", "十六进制数字") if language.startswith("zh") else (
+            f"to {2 * layout.tail_max}", "in hexadecimal digits"
+        )  # fmt: skip
+        found.append((layout.size, most, f"`{TAIL}`", "TLV", words, f"`{raw[layout.size :].decode()}`"))
+    return found
 
 
 def tables(language: str = "en") -> str:

@@ -69,6 +69,18 @@ FILE_JSON = declare(
     "Line {line} of {name} is wrong at {column}: {why}.",
     "{name} 第 {line} 行字段 {column} 有误：{why}。",
 )
+FILE_KIND = declare(
+    "FILE_KIND",
+    "There is no kind of exchange file called {found!r}; there are {known}.",
+    "没有名为 {found!r} 的交换文件，可用的有 {known}。",
+)
+FILE_TWICE = declare(
+    "FILE_TWICE",
+    "Line {line}, column {column} of {name} says {value}, as line {before} does: it may stand in one record"
+    " only. Ask the sender for a corrected file.",
+    "{name} 第 {line} 行字段 {column} 的值 {value} 与第 {before} 行重复，同一文件中只能出现一次，"
+    "请发送方更正后重发。",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -134,9 +146,24 @@ def read(name: FileName, raw: bytes) -> list[dict[str, Any]]:
     """The records of a file, all of them checked.
 
     Problems, each with its line and column: FILE_VERSION, FILE_HEADER, FILE_COUNT, FILE_ENCODING, FILE_LINE,
-    FILE_COLUMN, FILE_JSON.
+    FILE_COLUMN, FILE_JSON, FILE_TWICE.
     """
-    return _read_text(name, raw) if name.form == TEXT else _read_lines(name, raw)
+    text = name.form == TEXT
+    records = _read_text(name, raw) if text else _read_lines(name, raw)
+    _check_once(name, records, 3 if text else 2)
+    return records
+
+
+def _check_once(name: FileName, records: list[dict[str, Any]], first_line: int) -> None:
+    """No two records of a file go by one name; FILE_TWICE tells both lines."""
+    once = name.format.once
+    lines: dict[tuple[Any, ...], int] = {}
+    for line, record in enumerate(records, start=first_line):
+        key = tuple(record[column] for column in once)
+        before = lines.setdefault(key, line)
+        if before != line:
+            value = "/".join(str(part) for part in key)
+            raise FILE_TWICE(line=line, column="/".join(once), name=name, value=value, before=before)
 
 
 def _write_text(name: FileName, records: list[Mapping[str, Any]]) -> bytes:

@@ -31,19 +31,21 @@ _HEAD: Final = (
 _MONEY: Final = (
     C("pan", 20, "text", "card number"),
     C("counter", 6, "number", "the card's purchase counter"),
-    C("balance_before_fen", 12, "number"),
-    C("amount_fen", 12, "number"),
-    C("tapped_at", 14, "moment"),
+    C("balance_before_fen", 12, "number", "what the purse held before, in fen"),
+    C("amount_fen", 12, "number", "what was taken, in fen"),
+    C("tapped_at", 14, "moment", "date and time of the tap"),
 )
+_TEST: Final = C("test", 1, "number", "0 live, 1 test")
+_RESERVED: Final = C("reserved", CL_RESERVED, "text", "left blank")
 _RESULT: Final = (
     C("error", 6, "code", "000000: good; see `codes`"),
-    C("error_text", 40, "text"),
-    C("test", 1, "number", "0 live, 1 test"),
+    C("error_text", 40, "text", "the error in words"),
+    _TEST,
 )
 _SHARES: Final = (
     C("fee_fen", 28, "number", "the whole fee"),
-    C("issuer_share_fen", 28, "number"),
-    C("acquirer_share_fen", 28, "number"),
+    C("issuer_share_fen", 28, "number", "of the fee, back to the issuer"),
+    C("acquirer_share_fen", 28, "number", "of the fee, back to the acquirer"),
 )
 
 _EXAMPLE: Final = {
@@ -58,18 +60,22 @@ _MONEY_TEXT: Final = "0310990001000000001100000700000000500000000000018020260302
 _SHARES_TEXT: Final = f"{2:028d}{1:028d}{0:028d}"
 A, B, HUB = "99010000001", "99000000001", "99990000001"  # made-up organisations: two cities and a hub
 
+_CODES: Final = (
+    C("mcc", 4, "code", "merchant category: 4131 bus, 4111 metro, 5499 retail, 5999 other"),
+    C("channel", 2, "code", "how the card was used: 01 at an offline terminal"),
+)
+_PRESENTED: Final = ("acquirer_org", "acquirer_serial")
 FB_COLUMNS: Final = (
     *_HEAD,
     C("clearing_org", 11, "code", "receiving clearing organisation"),
     C("issuer_org", 11, "code", "company code of the issuer"),
-    C("acquirer_org", 11, "code"),
-    C("sender_org", 11, "code"),
-    C("mcc", 4, "code", "merchant category"),
-    C("channel", 2, "code"),
+    C("acquirer_org", 11, "code", "the member that forwarded"),
+    C("sender_org", 11, "code", "the member this is from"),
+    *_CODES,
     *_MONEY,
     *_RESULT,
     *_SHARES,
-    C("reserved", 28, "text"),
+    C("reserved", 28, "text", "left blank"),
     C("tail", 40, "text", "reserved"),
 )
 _FB_EXAMPLE: Final = (
@@ -84,17 +90,18 @@ FB: Final = Format("FB", "Feedback", "反馈文件", "facts", FB_COLUMNS, exampl
         _FB_EXAMPLE[0].replace("000000" + " " * 40, "002009TAC 验证失败" + " " * 28, 1),
         _FB_EXAMPLE[1] | {"error": "002009", "error_text": "TAC 验证失败"},
     ),
-))  # fmt: skip
-CR: Final = Format("CR", "Result detail", "清分结果明细", "own", FB_COLUMNS, examples=(_FB_EXAMPLE,))
+), once=("serial",))  # fmt: skip
+CR: Final = Format(
+    "CR", "Result detail", "清分结果明细", "own", FB_COLUMNS, examples=(_FB_EXAMPLE,), once=_PRESENTED
+)
 
 _ORGS: Final = (
-    C("acquirer_org", 11, "code"),
+    C("acquirer_org", 11, "code", "the member that forwards"),
     C("acquirer_code", 11, "code", "the institution within the acquirer's city, its last 11 digits"),
-    C("issuer_org", 11, "code"),
-    C("receiver_org", 11, "code"),
-    C("sender_org", 11, "code"),
+    C("issuer_org", 11, "code", "company code of the issuer"),
+    C("receiver_org", 11, "code", "the member this file is for"),
+    C("sender_org", 11, "code", "the member this file is from"),
 )
-_CODES: Final = (C("mcc", 4, "code"), C("channel", 2, "code"))
 _PURSE: Final = (
     C("balance_type", 1, "number", "0 purse, 1 electronic cash"),
     C("algorithm", 2, "number", "00 international, 01 SM"),
@@ -109,7 +116,7 @@ _DETAIL_TEXT: Final = _HEAD_TEXT + A + "00000000001" + B + B + HUB + "4111" + "0
 
 CL: Final = Format(
     "CL", "Cleared detail", "清分明细", "facts",
-    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, *_RESULT, *_SHARES, C("reserved", CL_RESERVED, "text")),
+    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, *_RESULT, *_SHARES, _RESERVED),
     TAIL_MAX,
     (
         (
@@ -117,10 +124,11 @@ CL: Final = Format(
             _DETAIL,
         ),
     ),
+    once=("serial",),
 )  # fmt: skip
 CD: Final = Format(
     "CD", "Purchase detail upload", "消费明细上送", "inferred",
-    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, C("test", 1, "number"), C("reserved", CL_RESERVED, "text")),
+    (*_HEAD, *_ORGS, *_CODES, *_MONEY, *_PURSE, _TEST, _RESERVED),
     TAIL_MAX,
     (
         (
@@ -129,29 +137,30 @@ CD: Final = Format(
              and k != "fee_fen"},
         ),
     ),
+    once=_PRESENTED,
 )  # fmt: skip
 
 _DISPUTED: Final = (
-    C("serial", 12, "number"),
-    C("acquirer_serial", 12, "number"),
-    C("acquirer_date", 8, "day"),
-    C("reference", 12, "text"),
+    C("serial", 12, "number", "clearing serial of the hub"),
+    C("acquirer_serial", 12, "number", "the acquirer's number of the presentment"),
+    C("acquirer_date", 8, "day", "date on which the acquirer sent it"),
+    C("reference", 12, "text", "sequence of the terminal's record"),
     C("adjust_type", 1, "number", "1 first presentment, 2 second presentment, 9 withdrawn"),
     C("error_type", 4, "code", "transaction type in dispute"),
-    C("pan", 20, "text"),
-    C("counter", 6, "number"),
-    C("balance_before_fen", 12, "number"),
-    C("new_type", 4, "code"),
+    C("pan", 20, "text", "card number"),
+    C("counter", 6, "number", "the card's purchase counter"),
+    C("balance_before_fen", 12, "number", "what the purse held before, in fen"),
+    C("new_type", 4, "code", "transaction type the raiser says is right"),
     C("new_amount_fen", 12, "number", "amount the raiser says is right"),
-    C("mcc", 4, "code"),
-    C("channel", 2, "code"),
-    C("tapped_on", 8, "day"),
-    C("tapped_time", 6, "time"),
-    C("test", 1, "number"),
+    C("mcc", 4, "code", "merchant category"),
+    C("channel", 2, "code", "how the card was used"),
+    C("tapped_on", 8, "day", "date of the tap"),
+    C("tapped_time", 6, "time", "time of the tap"),
+    _TEST,
     C("cause", 4, "code", "see `codes`"),
-    C("originator_org", 11, "code"),
-    C("issuer_org", 11, "code"),
-    C("acquirer_org", 11, "code"),
+    C("originator_org", 11, "code", "the member that raised it"),
+    C("issuer_org", 11, "code", "company code of the issuer"),
+    C("acquirer_org", 11, "code", "the member that forwarded"),
 )
 _ED: Final = {
     "serial": 2603020001, "acquirer_serial": 17, "acquirer_date": date(2026, 3, 2), "reference": "0000000042",
@@ -176,18 +185,19 @@ ED: Final = Format(
             _ED | {"case": 3, "answer_by": date(2026, 3, 12), "words": "重复扣款"},
         ),
     ),
+    once=("originator_org", "case", "adjust_type"),
 )  # fmt: skip
 CM: Final = Format(
     "CM", "Dispute answer", "差错回复", "inferred",
     (
-        C("serial", 12, "number"),
+        C("serial", 12, "number", "clearing serial of the hub"),
         _CASE,
-        C("originator_org", 11, "code"),
-        C("answering_org", 11, "code"),
+        C("originator_org", 11, "code", "the member that raised it"),
+        C("answering_org", 11, "code", "who answers"),
         C("reply", 2, "code", "01 accepted, 02 contested, 03 decided by the hub for the acquirer"),
-        C("cause", 4, "code"),
-        C("new_amount_fen", 12, "number"),
-        C("answered_on", 8, "day"),
+        C("cause", 4, "code", "see `codes`"),
+        C("new_amount_fen", 12, "number", "the right amount, in fen"),
+        C("answered_on", 8, "day", "date of the answer"),
         _WORDS,
     ),
     examples=(
@@ -198,6 +208,7 @@ CM: Final = Format(
              "cause": "6001", "new_amount_fen": 0, "answered_on": date(2026, 3, 5), "words": "有录像"},
         ),
     ),
+    once=("originator_org", "case"),
 )  # fmt: skip
 AD: Final = Format(
     "AD", "Adjustment detail", "差错调整明细", "inferred",
@@ -220,4 +231,5 @@ AD: Final = Format(
                    "acquirer_share_fen": 0},
         ),
     ),
+    once=("adjust_serial",),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from citycard.core.ledger import PLAIN, Flag, Transfer
@@ -156,25 +157,30 @@ def _chain(name: str, parts: Parts, books: Books, on: date, code: str, *, forwar
 
 
 def positions(
-    rows: Iterable[Mapping[str, Any]], hub: str, settled_on: date
+    rows: Iterable[Mapping[str, Any]],
+    hub: str,
+    settled_on: date,
+    member_of: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, list[dict[str, Any]]]:
     """BP rows of each member for a date: one for each counterparty, then the net against the hub.
 
-    `rows` have issuer_org, acquirer_org, sign (1 cleared, -1 adjusted) and the four amounts. The nets of all
-    members and the hub's own add up to zero.
+    `rows` have issuer_org, acquirer_org, sign (1 cleared, -1 adjusted) and the four amounts. `member_of` says
+    which member answers for an issuer of another company code: its positions stand under its own code among
+    that member's rows and count in its net. The nets of all members and the hub's own add up to zero.
     """
-    sums: dict[tuple[str, str], list[int]] = {}
+    sums: dict[tuple[str, str, str], list[int]] = {}
     for row in rows:
         parts = Parts(*(row["sign"] * row[name] for name in Parts._fields))
-        sides = ((row["issuer_org"], row["acquirer_org"], parts.issuer_net_fen),
-                 (row["acquirer_org"], row["issuer_org"], parts.acquirer_net_fen))  # fmt: skip
-        for member, counterparty, net_fen in sides:
-            line = sums.setdefault((member, counterparty), [0] * 6)
+        issuer, acquirer = row["issuer_org"], row["acquirer_org"]
+        sides = ((member_of.get(issuer, issuer), issuer, acquirer, parts.issuer_net_fen),
+                 (acquirer, acquirer, issuer, parts.acquirer_net_fen))  # fmt: skip
+        for member, whose, counterparty, net_fen in sides:
+            line = sums.setdefault((member, whose, counterparty), [0] * 6)
             for at, value in enumerate((row["sign"], *parts, net_fen)):
                 line[at] += value
     told: dict[str, list[dict[str, Any]]] = {}
-    for (member, counterparty), line in sorted(sums.items()):
-        told.setdefault(member, []).append(_position(settled_on, member, counterparty, line))
+    for (member, whose, counterparty), line in sorted(sums.items()):
+        told.setdefault(member, []).append(_position(settled_on, whose, counterparty, line))
     for member, lines in told.items():
         total = [sum(row[name] for row in lines) for name in _COLUMNS]
         lines.append(_position(settled_on, member, hub, total))

@@ -30,6 +30,7 @@ from citycard.lab.clock import SimClock
 from citycard.lab.demo import chip_balance
 from citycard.lab.interop.towns import (
     CITIES,
+    EAST,
     HUB,
     HUB_PARTICIPANT,
     RATES,
@@ -80,7 +81,9 @@ class Office:
         """Make this office's signing key; its public half in hex."""
         from citycard.office.partners import desk
 
-        key = PartnerKey.from_seed(Random(seed).randbytes(32))
+        algorithm = "SM2" if self.town is EAST else "Ed25519"  # one of each kind of member
+        random = Random(seed)
+        key = PartnerKey.from_seed(random.randbytes(32), algorithm, random.randbytes)
         desk.use_key(key)
         return key.public.hex()
 

@@ -15,7 +15,7 @@ from ninja.security import HttpBearer
 from citycard.core.interop.files import FileName
 from citycard.office.api import errors
 from citycard.office.api.shapes import Error, FileList, FileReceived
-from citycard.office.partners import access, inbox, outbox, shelf
+from citycard.office.partners import access, inbox, outbox
 from citycard.office.partners.http import SIGNATURE_HEADER
 from citycard.office.partners.models import ExchangeFile, Member
 
@@ -68,9 +68,9 @@ def list_files(request: HttpRequest) -> Any:
 @router.get("/files/{name}", response={**REFUSED}, summary="Fetch a file")
 def fetch_file(request: HttpRequest, name: str) -> Any:
     """The file's bytes, its signature in the header."""
-    raw, signature = shelf.read(_ours(_member(request), name).path)
+    raw, signature = outbox.sealed(_ours(_member(request), name))
     answer = HttpResponse(raw, content_type="application/octet-stream")
-    answer[SIGNATURE_HEADER] = (signature or b"").decode("ascii").strip()
+    answer[SIGNATURE_HEADER] = signature.decode("ascii").strip()
     return answer
 
 

@@ -118,13 +118,31 @@ def take_positions(sender: Member, name: FileName, records: list[dict[str, Any]]
     Where they differ nothing is paid; an alarm tells both figures and a person looks.
     """
     us = desk.own()
+    ours_to_know = {us.org, *desk.own_issuers().values()}
     for row in records:
-        if (row["settled_on"], row["member_org"]) != (name.business_date, us.org):
+        if row["settled_on"] != name.business_date or row["member_org"] not in ours_to_know:
             raise POSITION_UNFIT(name=name, member=row["member_org"], date=row["settled_on"])
     keep_positions(records)
-    told = sum(row["net_fen"] for row in records if row["counterparty_org"] == us.hub)
-    ours = -nets(name.business_date).get(chart.position(sender.participant), 0)
-    if told != ours:
-        alarms.raise_alarm(POSITION, sender.org, str(name.business_date), told_fen=told, ours_fen=ours)
-        return
-    pay(name.business_date)
+    different = differences(name.business_date)
+    for whose, (told, ours) in different.items():
+        alarms.raise_alarm(POSITION, whose, str(name.business_date), told_fen=told, ours_fen=ours)
+    if not different:
+        pay(name.business_date)
+
+
+def differences(on: date) -> dict[str, tuple[int, int]]:
+    """At a city, where the positions told for a date are not those of our books: told and ours.
+
+    By organisation: the hub for our net as a whole, and each company code but our own for its issuers.
+    """
+    us, moved = desk.own(), nets(on)
+    ours: Counter[str] = Counter()
+    ours[us.hub] = -moved.get(chart.position(desk.member(us.hub).participant), 0)
+    for issuer, company in desk.own_issuers().items():
+        if company != us.org:
+            ours[company] += moved.get(chart.position(issuer), 0)
+    told: Counter[str] = Counter()
+    for row in ExchangePosition.objects.filter(settled_on=on):
+        net = row.counterparty_org == us.hub and row.member_org == us.org
+        told[us.hub if net else row.member_org] += row.net_fen
+    return {org: (told[org], fen) for org, fen in ours.items() if told[org] != fen}

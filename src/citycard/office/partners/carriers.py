@@ -5,7 +5,8 @@
     BOX/{organisation}/archive      what it has received
     BOX/{organisation}/quarantine   what it could not take, with the reason beside it
 
-A name that begins with a dot is a file on its way. The carrier moves bytes; everything else is judged by
+A name that begins with a dot is a file on its way, and so is one whose signature has not come yet: tools that
+mirror folders bring the two in any order. The carrier moves bytes; everything else is judged by
 `inbox.receive`.
 """
 
@@ -34,12 +35,16 @@ BOX_UNREACHABLE = declare(
 
 @dataclass(slots=True)
 class Visit:
-    """What one visit to a member's box did: names sent, taken, known, waiting, and set aside with why."""
+    """What one visit to a member did: names sent, taken, known, waiting, and set aside with why.
+
+    `unsigned` lie in the box without their signature, and stay there until it has come.
+    """
 
     sent: list[str] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    unsigned: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,8 +56,8 @@ def deliver(to: Member) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         for file in outbox.waiting(to)[:FILES_MAX]:
             name = str(outbox.name_of(file))
-            raw, signature = shelf.read(file.path)
-            shelf.put(folder / (name + SUFFIX), signature or b"")
+            raw, signature = outbox.sealed(file)
+            shelf.put(folder / (name + SUFFIX), signature)
             shelf.put(folder / name, raw)
             outbox.delivered(file)
             names.append(name)
@@ -69,12 +74,23 @@ def collect(box: Path) -> Visit:
     try:
         for folder in (INBOX, ARCHIVE, BAD):
             (own / folder).mkdir(parents=True, exist_ok=True)
-        found = [path for path in (own / INBOX).iterdir() if NAME.fullmatch(path.name)]
-        for path in sorted(found, key=_order)[:FILES_MAX]:
+        found = [path for path in (own / INBOX).iterdir() if NAME.fullmatch(path.name) and _plain(path)]
+        sealed = [path for path in found if _plain(_seal_of(path))]
+        visit.unsigned = sorted({path.name for path in found} - {path.name for path in sealed})
+        for path in sorted(sealed, key=_order)[:FILES_MAX]:
             _collect(path, own, visit)
     except OSError as error:
         raise BOX_UNREACHABLE(path=own, org=us.org, why=error.strerror) from None
     return visit
+
+
+def _plain(path: Path) -> bool:
+    """Whether it is a file itself: who may write to the box may not show us another file of this machine."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
 
 
 def _order(path: Path) -> tuple[str, str]:
@@ -88,10 +104,8 @@ def _collect(path: Path, own: Path, visit: Visit) -> None:
         visit.refused[path.name] = "too large"
         _move(path, own / BAD, "the file is too large")
         return
-    sealed = path.with_name(path.name + SUFFIX)
-    signature = sealed.read_bytes() if sealed.exists() else None
     try:
-        receipt = inbox.receive(path.name, path.read_bytes(), signature)
+        receipt = inbox.receive(path.name, path.read_bytes(), _seal_of(path).read_bytes())
     except Problem as problem:
         visit.refused[path.name] = problem.code
         _move(path, own / BAD, f"{problem.code}: {problem.text()}\n{problem.text('zh')}")
@@ -103,7 +117,7 @@ def _collect(path: Path, own: Path, visit: Visit) -> None:
 
 def _move(path: Path, to: Path, why: str = "") -> None:
     """Out of the inbox, the signature with it; a reason is left beside what was set aside."""
-    sealed = path.with_name(path.name + SUFFIX)
+    sealed = _seal_of(path)
     shutil.move(path, to / path.name)
     if sealed.exists():
         shutil.move(sealed, to / sealed.name)

@@ -1,31 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who we are in the exchange, who the others are, and the key we sign with."""
+"""Who we are in the exchange and who the others are."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
 
 from citycard.core.interop.evidence import AWAY
 from citycard.core.interop.money import Rate
 from citycard.core.problem import declare
-from citycard.keys.partner import PartnerKey
-from citycard.office import audit, clock, custody, ledger
+from citycard.office import audit, clock, ledger
 from citycard.office.intake.business import business_date
 from citycard.office.ledger import chart
 from citycard.office.participants.models import Contract, Participant, SchemeSetting
+from citycard.office.partners import keyring
+from citycard.office.partners.keyring import FOR_EVER, signing_key, use_key
 from citycard.office.partners.models import ExchangeRate, Member, PartnerIssuer
 
 SETTING: Final = "exchange"
 PARTNER: Final = "partner"
 ISSUER, ACQUIRER, HUB = "issuer", "acquirer", "hub"
-FOR_EVER: Final = date(2000, 1, 1)
 
 EXCHANGE_UNSET = declare(
     "EXCHANGE_UNSET",
@@ -36,6 +33,12 @@ MEMBER_UNKNOWN = declare(
     "MEMBER_UNKNOWN",
     "{org} is no active member of the exchange. Add it with `citycard partners member`.",
     "{org} 不是互联互通的有效成员。请用 `citycard partners member` 添加。",
+)
+
+COMPANY_TAKEN = declare(
+    "COMPANY_TAKEN",
+    "Company code {company} is member {member}'s; issuer {issuer} needs one of its own member.",
+    "公司代码 {company} 属于成员 {member}，发卡机构 {issuer} 须使用其所属成员的公司代码。",
 )
 
 
@@ -50,10 +53,6 @@ class Own:
     def is_hub(self) -> bool:
         """Whether this office is the hub."""
         return self.org == self.hub
-
-
-_lock = Lock()
-_keys: dict[str, PartnerKey] = {}
 
 
 def own() -> Own:
@@ -91,13 +90,13 @@ def join(org: str, hub: str, by: str = "setup") -> None:
     SchemeSetting.objects.update_or_create(key=SETTING, defaults={"value": value})
     for issuer in Participant.objects.filter(active=True):
         if ISSUER in issuer.roles:
-            Contract.objects.get_or_create(contract=f"away-{issuer.pk}", defaults=_away(issuer.pk))
+            _contract_away(issuer.pk)
     audit.record(by, "join_exchange", org, hub=hub)
 
 
-def _away(issuer: str) -> dict[str, Any]:
+def _contract_away(issuer: str) -> None:
     """The contract under which our clearing takes taps in other cities: the money has moved already."""
-    return {
+    terms = {
         "service": AWAY,
         "acquirer_id": issuer,
         "issuer_id": issuer,
@@ -108,11 +107,17 @@ def _away(issuer: str) -> dict[str, Any]:
         "concession_payer": ACQUIRER,
         "transfer_payer": ACQUIRER,
     }
+    Contract.objects.get_or_create(contract=f"away-{issuer}", defaults=terms)
 
 
 @transaction.atomic
-def add_member(org: str, by: str = "setup", **fields: Any) -> Member:
-    """Add a member or change what is known of it; its position account is opened."""
+def add_member(
+    org: str, by: str = "setup", public_key: str = "", algorithm: str = "", **fields: Any
+) -> Member:
+    """Add a member or change what is known of it; its position account is opened.
+
+    A public key given here is its only one from now on; `keyring.add_key` adds one beside others. PUBLIC_KEY.
+    """
     made, _ = Member.objects.update_or_create(org=org, defaults=fields)
     Participant.objects.get_or_create(
         id=made.participant,
@@ -121,16 +126,48 @@ def add_member(org: str, by: str = "setup", **fields: Any) -> Member:
     ledger.open_accounts([chart.position(made.participant), chart.BANK])
     told = {name: value for name, value in fields.items() if name != "token_hash"}
     audit.record(by, "exchange_member", org, **told)
+    if public_key:
+        keyring.only_key(org, public_key, algorithm, by)
     return made
 
 
 def add_issuer(issuer: str, org: str, by: str = "setup", **fields: Any) -> PartnerIssuer:
-    """Put an issuer of a member on the white list."""
+    """Put an issuer of a member on the white list; a member may answer for several. COMPANY_TAKEN.
+
+    Positions are kept by company code (`issuer_org`), the member's own where none is given.
+    """
+    company = fields.setdefault("issuer_org", org)
+    others = PartnerIssuer.objects.filter(issuer_org=company).exclude(pk=issuer).exclude(member_id=org)
+    whose = others.values_list("member_id", flat=True).first()
+    if whose is None:
+        whose = Member.objects.filter(pk=company).exclude(pk=org).values_list("org", flat=True).first()
+    if whose is not None:
+        raise COMPANY_TAKEN(company=company, member=whose, issuer=issuer)
+    return keep_issuer(issuer, org, by, **fields)
+
+
+def keep_issuer(issuer: str, org: str, by: str, **fields: Any) -> PartnerIssuer:
+    """Keep a row of the white list as the hub tells it, who has looked at it."""
     fields.setdefault("valid_from", FOR_EVER)
-    fields.setdefault("issuer_org", org)
     made, _ = PartnerIssuer.objects.update_or_create(issuer=issuer, defaults={"member_id": org, **fields})
     audit.record(by, "exchange_issuer", issuer, member=org, accepted=made.accepted)
+    if takes_part() and org == own().org and Participant.objects.filter(pk=issuer).exists():
+        _contract_away(issuer)
     return made
+
+
+def own_issuers() -> dict[str, str]:
+    """The issuers this office answers for, in hex, with their company codes; ours for one not on the list."""
+    us = own()
+    found = {one.pk: us.org for one in Participant.objects.all() if ISSUER in one.roles}
+    listed = PartnerIssuer.objects.filter(member_id=us.org, pk__in=found)
+    return found | dict(listed.values_list("issuer", "issuer_org"))
+
+
+def company_of(issuer: str) -> str:
+    """The company code of an issuer on the white list; ours for any other."""
+    known = PartnerIssuer.objects.filter(pk=issuer).values_list("issuer_org", flat=True).first()
+    return known or own().org
 
 
 def rates() -> list[Rate]:
@@ -162,21 +199,13 @@ def accepted_issuers(today: date) -> list[str]:
     return sorted(rows.values_list("issuer", flat=True))
 
 
-def signing_key() -> PartnerKey:
-    """The key we sign with, opened once per home; PARTNER_KEY_MISSING, PARTNER_KEY_LOCKED."""
-    home = str(settings.CITYCARD_HOME)
-    with _lock:
-        if home not in _keys:
-            _keys[home] = PartnerKey.open(Path(home), custody.passphrase())
-        return _keys[home]
-
-
-def use_key(key: PartnerKey) -> None:
-    """Sign with this key in this home: for tests and the lab."""
-    with _lock:
-        _keys[str(settings.CITYCARD_HOME)] = key
-
-
 def today() -> date:
     """The business date now."""
     return business_date(clock.now())
+
+
+__all__ = [
+    "ACQUIRER", "FOR_EVER", "HUB", "ISSUER", "PARTNER", "Own", "accepted_issuers", "add_issuer", "add_member",
+    "company_of", "join", "keep_issuer", "member", "others", "own", "own_issuers", "rates", "set_rate",
+    "signing_key", "takes_part", "today", "use_key",
+]  # fmt: skip

@@ -17,7 +17,7 @@ from citycard.office import clock
 from citycard.office.cards import counters, hotlist
 from citycard.office.cards.models import HotlistEntry
 from citycard.office.partners import desk, outbox
-from citycard.office.partners.models import Member, PartnerHotlistEntry, PartnerIssuer
+from citycard.office.partners.models import Member, PartnerHotlistEntry
 
 SENT: Final = "exchange hotlist sent"  # the version of our list up to which members know it
 ON, OFF = 1, 2
@@ -32,7 +32,7 @@ def upload(on: date) -> int:
         return 0
     rows: list[dict[str, Any]] = []
     for entry in HotlistEntry.objects.select_related("card").order_by("version"):
-        org = _company(entry.card.issuer_id)
+        org = desk.company_of(entry.card.issuer_id)
         head: dict[str, Any] = {"pan": entry.card_id, "issuer_org": org, "reason": entry.reason[:10]}
         if entry.version > before and not entry.delisted_version:
             rows.append(head | {"action": ON, "listed_at": entry.listed_at, "version": entry.version})
@@ -43,11 +43,6 @@ def upload(on: date) -> int:
     if rows:
         outbox.send("UC", desk.member(us.hub), rows, on)
     return len(rows)
-
-
-def _company(issuer: str) -> str:
-    known = PartnerIssuer.objects.filter(pk=issuer).values_list("issuer_org", flat=True).first()
-    return known or desk.own().org
 
 
 def take_upload(sender: Member, name: FileName, records: list[dict[str, Any]]) -> None:

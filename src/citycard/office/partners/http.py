@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTPS carrier: brings files to a member's office and fetches ours from it, over its API.
 
-Who has an address is visited by us; who visits us needs none. The token with which we reach a member lies in
-HOME/partners/{organisation}.token, readable for its owner alone.
+Who has an address is visited by us; who visits us needs none. Both sides show who they are: the office by its
+certificate, we by a token, and by a certificate of our own where a door asks for one. In HOME/partners lie
+`{organisation}.token`, readable for its owner alone; `{organisation}.ca.pem`, when a member's certificate is
+from an authority of its own, and then of no other; `client.pem`, our certificate and its key.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +26,8 @@ from citycard.office.partners.models import Member
 
 FILES: Final = "/api/v1/partners/files"
 SIGNATURE_HEADER: Final = "Citycard-Signature"
+CLIENT: Final = "client.pem"
+JUDGED: Final = (409, 422)  # the file came, and was set aside: what becomes of it is told by LD lists
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 TIMEOUT_S: Final = 60
 ROUNDS_MAX: Final = 10_000  # files of one visit
@@ -36,6 +41,16 @@ PARTNER_OPEN = declare(
     "PARTNER_OPEN",
     "The address {url} of {org} is not https: token and files would travel in the open. Correct the address.",
     "{org} 的地址 {url} 不是 https，令牌和文件会明文传输，请更正地址。",
+)
+PARTNER_TOKEN = declare(
+    "PARTNER_TOKEN",
+    "There is no token to show to {org}. Get one from it, and keep it: `citycard partners token`.",
+    "没有访问 {org} 后台的令牌。请向对方索取，并用 `citycard partners token` 保存。",
+)
+PARTNER_TLS = declare(
+    "PARTNER_TLS",
+    "The certificates in {folder} for {org} cannot be used: {why}. They are PEM; client.pem has a key.",
+    "{folder} 中用于 {org} 的证书无法使用：{why}。请放置 PEM 文件，client.pem 须含私钥。",
 )
 PARTNER_ANSWER = declare(
     "PARTNER_ANSWER",
@@ -58,28 +73,53 @@ def connect(member: Member) -> httpx.Client:
     parts = urlsplit(member.url)
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise PARTNER_OPEN(org=member.org, url=member.url)
-    return httpx.Client(base_url=member.url, timeout=TIMEOUT_S, headers=headers(member))
+    return httpx.Client(
+        base_url=member.url, timeout=TIMEOUT_S, headers=headers(member), verify=_trust(member)
+    )
+
+
+def _trust(member: Member) -> ssl.SSLContext | bool:
+    """Whom to believe at a member's address, and what to show there; PARTNER_TLS."""
+    folder = Path(settings.CITYCARD_HOME) / shelf.ROOT
+    authority, ours = folder / f"{member.org}.ca.pem", folder / CLIENT
+    if not authority.exists() and not ours.exists():
+        return True
+    try:
+        context = ssl.create_default_context(cafile=authority if authority.exists() else None)
+        if ours.exists():
+            context.load_cert_chain(ours, password="")  # never ask a terminal for one
+    except (ssl.SSLError, OSError) as fault:
+        raise PARTNER_TLS(org=member.org, folder=folder, why=fault) from None
+    return context
 
 
 def headers(member: Member) -> dict[str, str]:
-    """What we show at a member's door."""
+    """What we show at a member's door; PARTNER_TOKEN."""
     path = _token_path(member.org)
     token = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if not token:
+        raise PARTNER_TOKEN(org=member.org)
     return {"Authorization": f"Bearer {token}"}
 
 
 def visit(client: httpx.Client, member: Member) -> Visit:
-    """Bring, then fetch; PARTNER_UNREACHABLE, PARTNER_ANSWER. What was done until then stands."""
+    """Bring, then fetch; PARTNER_UNREACHABLE, PARTNER_ANSWER. What was done until then stands.
+
+    A file that the member sets aside does not keep those behind it from going.
+    """
     done = Visit()
     for file in outbox.waiting(member):
         name = str(outbox.name_of(file))
-        raw, signature = shelf.read(file.path)
-        sealed = {SIGNATURE_HEADER: (signature or b"").decode("ascii").strip()}
+        raw, signature = outbox.sealed(file)
+        sealed = {SIGNATURE_HEADER: signature.decode("ascii").strip()}
         answer = _call(client, member, "PUT", f"/{name}", content=raw, headers=sealed)
-        if answer.status_code not in (200, 201):
+        if answer.status_code in JUDGED:
+            done.refused[name] = _code(answer)
+        elif answer.status_code not in (200, 201):
             raise _unfit(member, name, answer)
+        else:
+            done.sent.append(name)
         outbox.delivered(file)
-        done.sent.append(name)
     for name in _listed(client, member):
         _fetch(client, member, name, done)
     return done
@@ -111,7 +151,19 @@ def _call(client: httpx.Client, member: Member, method: str, path: str, **more: 
     try:
         return client.request(method, FILES + path, **more)
     except httpx.RequestError as fault:
-        raise PARTNER_UNREACHABLE(org=member.org, url=member.url, why=type(fault).__name__) from None
+        raise PARTNER_UNREACHABLE(org=member.org, url=member.url, why=_words(fault)) from None
+
+
+def _words(fault: httpx.RequestError) -> str:
+    return f"{type(fault).__name__} {fault}".strip()[:200]
+
+
+def _code(answer: httpx.Response) -> str:
+    """The code of the problem a member answered."""
+    try:
+        return str(answer.json()["code"])[:40]
+    except (ValueError, KeyError, TypeError):
+        return str(answer.status_code)
 
 
 def _unfit(member: Member, name: str, answer: httpx.Response) -> Problem:

@@ -121,12 +121,14 @@ def _clear(on: date) -> Cleared:
 def _decide(found: list[ExchangedTap], on: date) -> None:
     """Each presentment's error, and for those that clear their serial, date and money."""
     rates = desk.rates()
-    issuers = {one.issuer_org: one for one in PartnerIssuer.objects.filter(member__active=True)}
+    issuers = defaultdict(list)
+    for one in PartnerIssuer.objects.filter(member__active=True):
+        issuers[one.issuer_org].append(one.issuer)
     for tap in found:
-        issuer = issuers.get(tap.issuer_org)
-        tap.issuer = issuer.issuer if issuer else ""
+        known = issuers.get(tap.issuer_org, [])
+        tap.issuer = known[0] if len(known) == 1 else ""  # which of a company's, its records say to it alone
         rate = money.rate_for(rates, tap.mcc, tap.acquirer_org, tap.issuer_org, on)
-        if issuer is None:
+        if not known:
             tap.error = codes.ISSUER_UNKNOWN
         elif tap.amount_fen > LIMIT_FEN:
             tap.error = codes.AMOUNT_TOO_LARGE
@@ -150,16 +152,16 @@ def _positions(
     us = desk.own()
     member_of = dict(PartnerIssuer.objects.values_list("issuer_org", "member_id"))
     rows = [
-        {"sign": 1, "issuer_org": member_of[tap.issuer_org], "acquirer_org": tap.acquirer_org,
+        {"sign": 1, "issuer_org": tap.issuer_org, "acquirer_org": tap.acquirer_org,
          **taps.parts(tap)._asdict()}
         for tap in cleared
     ]  # fmt: skip
     rows += [
-        {"sign": -1, "issuer_org": member_of[row["issuer_org"]], "acquirer_org": row["acquirer_org"],
+        {"sign": -1, "issuer_org": row["issuer_org"], "acquirer_org": row["acquirer_org"],
          **row["back"]._asdict()}
         for row in adjusted
     ]  # fmt: skip
-    told = money.positions(rows, us.hub, on)
+    told = money.positions(rows, us.hub, on, member_of)
     accounts = books.nets(on)
     for one in Member.objects.exclude(pk=us.org):
         net = sum(row["net_fen"] for row in told.get(one.org, []) if row["counterparty_org"] == us.hub)

@@ -22,7 +22,7 @@ from citycard.core.layout import LayoutError
 from citycard.core.problem import Problem, declare
 from citycard.office import clock
 from citycard.office.intake import alarms
-from citycard.office.partners import desk, shelf
+from citycard.office.partners import desk, keyring, shelf
 from citycard.office.partners.models import ExchangeFile, Member
 
 ALTERED: Final = "EXCHANGE_ALTERED"
@@ -80,8 +80,8 @@ class Receipt:
 def receive(name: str, raw: bytes, signature: bytes | None) -> Receipt:
     """Judge, keep and take a file.
 
-    Problems: FILE_NAME, FILE_NOT_OURS, MEMBER_UNKNOWN, FILE_SIGNATURE, FILE_ALTERED, FILE_AHEAD; FILE_REFUSED
-    when its content is wrong. Nothing but the refusal itself is kept of those.
+    Problems: FILE_NAME, FILE_NOT_OURS, MEMBER_UNKNOWN, FILE_SIGNATURE, FILE_ALGORITHM, FILE_KEY_DATE,
+    FILE_ALTERED, FILE_AHEAD; FILE_REFUSED when its content is wrong. Nothing but the refusal itself is kept.
     """
     parsed = FileName.parse(name)
     us = desk.own()
@@ -90,8 +90,7 @@ def receive(name: str, raw: bytes, signature: bytes | None) -> Receipt:
     sender = desk.member(parsed.sender)
     digest = files.digest_of(raw)
     try:
-        public = bytes.fromhex(sender.public_key) if sender.public_key else None
-        signing.verify(name, digest, signature, public)
+        signing.check(name, raw, signature, keyring.keys_of(sender.org), desk.today())
     except Problem as problem:
         shelf.keep(shelf.QUARANTINE, parsed, raw, signature)
         alarms.raise_alarm(SIGNATURE, sender.org, f"{name}:{digest}", why=problem.text())

@@ -25,7 +25,7 @@ from citycard.core.refusal import Reason
 from citycard.keys import batch_mac
 from citycard.office import clock, custody
 from citycard.office.intake import alarms, lake
-from citycard.office.participants.models import Participant, Terminal
+from citycard.office.participants.models import Terminal
 from citycard.office.partners import books, desk, hub, outbox, taps
 from citycard.office.partners.models import ExchangedTap, ForeignTerminal, Member
 from citycard.office.settlement.answer import ACCEPTED, REJECTED
@@ -39,10 +39,10 @@ def take_cleared(sender: Member, name: FileName, records: list[dict[str, Any]]) 
 
     A row that cannot be a tap of one of our cards is booked all the same (settle first) and refused at once.
     """
-    issuers = {one.pk for one in Participant.objects.all() if desk.ISSUER in one.roles}
+    issuers = desk.own_issuers()
     known = ExchangedTap.objects.in_bulk([taps.ref_of(row) for row in records])
     new: list[ExchangedTap] = []
-    bring: dict[str, list[tuple[ExchangedTap, TapRecord]]] = defaultdict(list)
+    bring: dict[tuple[str, str], list[tuple[ExchangedTap, TapRecord]]] = defaultdict(list)
     for row in records:
         if taps.ref_of(row) in known:
             alarms.raise_alarm(CONFLICT, taps.ref_of(row), str(name), serial=row["serial"])
@@ -52,15 +52,18 @@ def take_cleared(sender: Member, name: FileName, records: list[dict[str, Any]]) 
         known[tap.ref] = tap
         new.append(tap)
         if record is not None:
-            bring[record.terminal.hex()].append((tap, record))
-    for terminal, pairs in sorted(bring.items()):
+            bring[record.terminal.hex(), tap.issuer].append((tap, record))
+    for (terminal, _), pairs in sorted(bring.items()):
         _bring(terminal, pairs)
     ExchangedTap.objects.bulk_create(new, batch_size=taps.ROWS_PER_INSERT)
     books.post_cleared(new, name.business_date)
 
 
-def _taken(row: dict[str, Any], issuers: set[str]) -> tuple[ExchangedTap, TapRecord | None]:
-    """The row as a tap of ours, and its record, or None when it cannot be one."""
+def _taken(row: dict[str, Any], issuers: dict[str, str]) -> tuple[ExchangedTap, TapRecord | None]:
+    """The row as a tap of ours, and its record, or None when it cannot be one.
+
+    The hub has cleared against a company code, so that one's issuer pays, whatever the record says.
+    """
     try:
         record: TapRecord | None = evidence.to_record(row)
     except Problem:
@@ -71,21 +74,24 @@ def _taken(row: dict[str, Any], issuers: set[str]) -> tuple[ExchangedTap, TapRec
         setattr(tap, column, row[column])
     if record is None:
         tap.error = codes.error_of(Reason.MALFORMED.code)
-    elif record.issuer.hex() not in issuers:
+    elif issuers.get(record.issuer.hex()) != row["issuer_org"]:
         tap.error, record = codes.error_of(Reason.UNKNOWN_ISSUER.code), None
     elif Terminal.objects.filter(pk=record.terminal.hex()).exists():
         tap.error, record = codes.error_of(Reason.UNKNOWN_TERMINAL.code), None  # ours, and not elsewhere
-    tap.issuer = record.issuer.hex() if record else min(issuers)
+    payers = sorted(issuer for issuer, company in issuers.items() if company == row["issuer_org"])
+    tap.issuer = record.issuer.hex() if record else (payers or sorted(issuers))[0]
     return tap, record
 
 
 def _bring(terminal: str, pairs: list[tuple[ExchangedTap, TapRecord]], again: int = 0) -> None:
-    """Records of one terminal elsewhere, as batches in our lake, sealed by this office.
+    """Records of one terminal elsewhere with cards of one issuer, as batches in our lake, sealed by us.
 
     A batch that lies there already was judged: `again` makes another one of the same records.
     """
     ForeignTerminal.objects.update_or_create(
-        id=terminal, defaults={"issuer": pairs[0][1].issuer.hex(), "seen_at": clock.now()}
+        id=terminal,
+        defaults={"seen_at": clock.now()},
+        create_defaults={"issuer": pairs[0][1].issuer.hex(), "seen_at": clock.now()},
     )
     for at in range(0, len(pairs), BATCH_RECORDS_MAX):
         chunk = pairs[at : at + BATCH_RECORDS_MAX]

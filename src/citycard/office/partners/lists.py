@@ -88,7 +88,7 @@ def take_issuers(sender: Member, name: FileName, records: list[dict[str, Any]]) 
     for row in records:
         told = {key: row[key] for key in ("issuer_org", "pan_prefix", "valid_from", "valid_until", "name_en",
                                           "name_zh")}  # fmt: skip
-        desk.add_issuer(row["issuer"], row["member_org"], sender.org, accepted=bool(row["accepted"]), **told)
+        desk.keep_issuer(row["issuer"], row["member_org"], sender.org, accepted=bool(row["accepted"]), **told)
     PartnerIssuer.objects.exclude(pk__in=[row["issuer"] for row in records]).update(accepted=False)
 
 

@@ -33,7 +33,6 @@ class Member(Named):
     form = models.CharField(
         _("form of files"), max_length=5, default="txt", choices=[(form, form) for form in FORMS]
     )
-    public_key = models.CharField(_("public key"), max_length=64, blank=True, default="")
     token_hash = models.CharField(max_length=64, blank=True, default="", editable=False, db_index=True)
     box = models.CharField(_("drop box"), max_length=200, blank=True, default="")
     url = models.CharField(_("address of its office"), max_length=200, blank=True, default="")
@@ -47,6 +46,45 @@ class Member(Named):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MemberKey(models.Model):
+    """A key of a member, for one algorithm, on the days on which it counts; never deleted."""
+
+    member = models.ForeignKey(Member, models.PROTECT, related_name="keys", verbose_name=_("member"))
+    fingerprint = models.CharField(_("fingerprint"), max_length=16)
+    algorithm = models.CharField(_("algorithm"), max_length=10)
+    public_key = models.CharField(_("public key"), max_length=130)
+    valid_from = models.DateField(_("valid from"))
+    valid_until = models.DateField(_("valid until"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("key of a member")
+        verbose_name_plural = _("keys of members")
+        ordering = ["member", "-valid_from"]
+        constraints = [models.UniqueConstraint(fields=["member", "fingerprint"], name="member_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.member_id} {self.algorithm} {self.fingerprint}"
+
+
+class OwnKey(models.Model):
+    """A key we sign with from a day on; `kept` is its private half under the vault's storage key."""
+
+    fingerprint = models.CharField(_("fingerprint"), max_length=16, primary_key=True)
+    algorithm = models.CharField(_("algorithm"), max_length=10)
+    public_key = models.CharField(_("public key"), max_length=130)
+    valid_from = models.DateField(_("valid from"))
+    made_at = models.DateTimeField(_("generated"))
+    kept = models.TextField(editable=False)
+
+    class Meta:
+        verbose_name = _("key of ours")
+        verbose_name_plural = _("keys of ours")
+        ordering = ["-valid_from", "-made_at"]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.fingerprint}"
 
 
 class PartnerIssuer(Named):
@@ -261,9 +299,9 @@ class PartnerHotlistEntry(models.Model):
 
 
 class ForeignTerminal(models.Model):
-    """A terminal of another city at which one of our cards was used; told to clearing as the issuer's.
+    """A terminal of another city at which one of our cards was used; `issuer` is that of the first one.
 
-    A terminal belongs to one acquirer, so an office answers abroad for the cards of one issuer.
+    It is told to clearing as that issuer's; clearing takes taps of all our issuers there as their own affair.
     """
 
     id = models.CharField(_("terminal"), max_length=12, primary_key=True)

@@ -2,7 +2,8 @@
 """Files we send: made, numbered, signed and kept before a carrier takes them away.
 
 The number is given in the transaction in which the records were gathered, so what rolls back leaves no gap.
-A file is sent again, byte for byte, when its receiver asks for it or has not acknowledged it.
+A file is sent again, byte for byte, when its receiver asks for it or has not acknowledged it; its signature
+is made anew when another key of ours has begun since.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from citycard.core.interop.channel import wanted
 from citycard.core.interop.files import FileName
 from citycard.office import clock
 from citycard.office.cards import counters
-from citycard.office.partners import desk, shelf
+from citycard.office.partners import desk, keyring, shelf
 from citycard.office.partners.models import ExchangeFile, Member
 
 
@@ -32,7 +33,7 @@ def send(file: str, to: Member, records: Sequence[Mapping[str, Any]], on: date) 
     name = FileName(file, us.org, to.org, on, number, to.form)
     raw = files.write(name, list(records))
     digest = files.digest_of(raw)
-    path = shelf.keep(shelf.SENT, name, raw, desk.signing_key().sign(str(name), digest))
+    path = shelf.keep(shelf.SENT, name, raw, keyring.signing_key().seal(str(name), raw))
     return ExchangeFile.objects.create(
         file=file,
         sender=us.org,
@@ -52,6 +53,15 @@ def send(file: str, to: Member, records: Sequence[Mapping[str, Any]], on: date) 
 def name_of(file: ExchangeFile) -> FileName:
     """The name under which a file travels."""
     return FileName(file.file, file.sender, file.receiver, file.business_date, file.sequence, file.form)
+
+
+def sealed(file: ExchangeFile) -> tuple[bytes, bytes]:
+    """A file of ours and its signature, made with the key we sign with today."""
+    raw, signature = shelf.read(file.path)
+    if signature is None or keyring.signed_with_another(signature):
+        signature = keyring.signing_key().seal(str(name_of(file)), raw)
+        shelf.reseal(file.path, signature)
+    return raw, signature
 
 
 def waiting(to: Member) -> QuerySet[ExchangeFile]:

@@ -92,11 +92,11 @@ def reconcile() -> Agreement:
 
 def _differs(on: date, ours: dict[str, int], us: desk.Own) -> bool:
     """Whether the positions told for a date are not those of the books."""
+    if not us.is_hub:
+        return bool(books.differences(on))
     told = dict(
         ExchangePosition.objects.filter(settled_on=on, counterparty_org=us.hub).values_list(
             "member_org", "net_fen"
         )
     )
-    if us.is_hub:
-        return any(told.get(org, 0) != net for org, net in ours.items())
-    return told.get(us.org, 0) != -ours.get(us.hub, 0)
+    return any(told.get(org, 0) != net for org, net in ours.items())

@@ -40,6 +40,12 @@ def read(path: str) -> tuple[bytes, bytes | None]:
     return whole.read_bytes(), signature.read_bytes() if signature.exists() else None
 
 
+def reseal(path: str, signature: bytes) -> None:
+    """Put another signature beside a file that was kept."""
+    whole = _home() / path
+    put(whole.with_name(whole.name + SUFFIX), signature)
+
+
 def put(path: Path, raw: bytes) -> None:
     """The file appears whole or not at all; durable when this returns."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -12,12 +12,11 @@ from django.utils.translation import gettext as _
 
 from citycard.core.interop import codes
 from citycard.core.interop.disputes import OPEN, WAITING, Act, allowed
-from citycard.core.interop.signing import fingerprint
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.disputes.models import Dispute, DisputeEvent
 from citycard.office.ledger import chart
-from citycard.office.partners import books, desk
+from citycard.office.partners import books, desk, keyring
 from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangePosition, Member
 
 DATES = 14  # dates whose positions are held against the books
@@ -80,7 +79,8 @@ def members() -> list[MemberRow]:
     rows = []
     for one in Member.objects.all():
         out, into = sent.get(one.org, {}), came.get(one.org, {})
-        key = fingerprint(bytes.fromhex(one.public_key)) if one.public_key else ""
+        keys = keyring.in_force(one, desk.today())
+        key = ", ".join(_("%(algorithm)s key %(id)s") % {"algorithm": k.algorithm, "id": k.id} for k in keys)
         roles = ", ".join(str(labels.ROLES.get(role, role)) for role in one.roles)
         rows.append(
             MemberRow(
