@@ -59,6 +59,7 @@ def weigh(
             ground["station"],
             ground["entry_line"],
             ground["entry_station"],
+            ground["period"],
         )
         shares = _shares(sharing(ground["service"], ground["tariff_version"], place, reference.operators))
         whole = sum(shares.values())

@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from citycard.clearing import carry, intake, judge, money, outputs, verify
 from citycard.clearing import sources as s
+from citycard.clearing.apportion.matrix import in_force
 from citycard.clearing.decode import Columns, hex_codes
 from citycard.clearing.engine import DuckEngine, Engine, Source
 from citycard.clearing.intake import Spool, fill, wire_of
@@ -151,8 +152,9 @@ class _Run:
             self.folder = self.lake.fresh_staging(self.day)
             reference = read_reference(self.lake.inputs(self.day), self.day)
             batches = [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(self.batches)]
+            network = None if self.rules.sharing else in_force(self.lake.home, self.day)
             self.shared = Shared(
-                self.lake.home, self.day, self.calendar, self.rules, reference, rows(s.BATCHES, batches)
+                self.day, self.calendar, self.rules, reference, rows(s.BATCHES, batches), network
             )
             before = [day for day in self.lake.finished() if day < self.day]
             self.before = before[-1] if before else None
@@ -406,13 +408,11 @@ class _Run:
         return _report(tally, positions_sum_fen=positions, participants=len(who), **known)
 
     def keep_grounds(self) -> None:
-        """Rates, places and weights: with them it can be shown later how any tap was divided."""
-        found = [rate for rate in self.shared.rates.values() if rate]
-        grounds = (("rates", rows(s.RATES, found)), ("places", self.shared.places),
-                   ("weights", self.shared.weights))  # fmt: skip
-        for name, table in grounds:
+        """Rates, places, weights and periods: with them it can be shown later how any tap was divided."""
+        for source, table in self.shared.grounds():
             order = [(column, "ascending") for column in table.column_names]
-            pq.write_table(table.sort_by(order), self.folder / f"{name}.parquet", compression="zstd")
+            path = self.folder / f"{source.name}.parquet"
+            pq.write_table(table.sort_by(order), path, compression="zstd")
 
     def close(self, report: RunReport) -> None:
         """Write the marker, put the folder in place, hand out the copies."""
