@@ -34,6 +34,8 @@ Metres = Annotated[int, Field(ge=1, le=500_000)]
 Min = Annotated[float, Field(ge=0, le=600)]  # minutes: never money, so a float
 Platform = tuple[int, int]  # (line, stop), as terminals and records carry them
 
+NOWHERE: Final[Platform] = (0, 0)
+
 NETWORK_UNREADABLE = declare(
     "NETWORK_UNREADABLE",
     "The network file {path} cannot be read: {why}. Give a JSON or TOML file of the form '" + FORMAT + "'.",
@@ -241,6 +243,12 @@ class Network(Config):
                     raise ValueError(
                         f"a transfer names line {platform[0]} stop {platform[1]}, which is not there"
                     )
+            if transfer.from_ == transfer.to:
+                raise ValueError(
+                    f"a transfer leads from line {transfer.to[0]} stop {transfer.to[1]} to itself"
+                )
+        if NOWHERE in self.platforms:
+            raise ValueError("line 0 stop 0 is how records say that no entry is known; number it otherwise")
         for period in self.periods:
             for number in period.headway_min:
                 if not number.isdigit() or int(number) not in lines:
