@@ -325,9 +325,10 @@ def test_a_new_version_tells_how_many_pairs_it_changed(tmp_path: Path) -> None:
         file = tmp_path / f"{version}.json"
         file.write_text(json.dumps(plain))
         run = CliRunner().invoke(app, ["build", str(file), "--home", str(tmp_path), "--json"])
-        told.append(json.loads(run.stdout).get("pairs_changed"))
+        about = json.loads(run.stdout)
+        told.append((about.get("replaces"), about.get("rows_changed")))
     before, after = build(small()), build(small(stations=shut))
-    assert told == [None, 0, len(before.changed(after))]
+    assert told == [(None, None), ("small v1", 0), ("small v2", len(before.changed(after)))]
     for start, goal, period in before.changed(after):
         changes = {leg.alight for path in Graph(small(), period).paths(start, goal) for leg in path.legs[:-1]}
         assert "e" in (start, goal) or (2, 2) in changes or (3, 1) in changes

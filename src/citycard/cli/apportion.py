@@ -72,12 +72,14 @@ def build(file: NetworkFile, home: Home = options.HOME_DEFAULT, as_json: AsJson 
     from citycard.clearing.apportion.matrix import install
 
     network = read_network(file)
-    old = _matrix_before(home, network)
+    before, old = _before(home, network)
     with options.progress_bar() as progress:
         matrix = build_matrix(network, lambda done, total: progress("pairs 站对", done, total))
     path = install(home, network, matrix)
     about = _about(network) | {"pairs": len(matrix.pairs), "installed": str(path)}
-    _tell(about | ({"pairs_changed": len(matrix.changed(old))} if old else {}), as_json)
+    if before and old:
+        about |= {"replaces": f"{before.name} v{before.version}", "rows_changed": len(matrix.changed(old))}
+    _tell(about, as_json)
 
 
 @app.command()
@@ -116,15 +118,15 @@ def explain(
         _show(told)
 
 
-def _matrix_before(home: Path, network: Network) -> Matrix | None:
-    """What a new matrix is compared with; none or a damaged one is no reason not to build."""
+def _before(home: Path, network: Network) -> tuple[Network | None, Matrix | None]:
+    """What a new network is put in the place of; none or a damaged one is no reason not to build."""
     from citycard.clearing.apportion.matrix import Matrix, in_force
 
     try:
-        before = in_force(home, network.valid_from)
-        return Matrix.read(before.path) if before else None
+        found = in_force(home, network.valid_from)
+        return (found.network, Matrix.read(found.path)) if found else (None, None)
     except Problem:
-        return None
+        return None, None
 
 
 def _moment(text: str) -> datetime | time | None:
@@ -210,7 +212,12 @@ def _show(told: dict[str, Any]) -> None:
         title=f"{told['from']} → {told['to']}{period}",
     )
     for path in told["paths"]:
-        way = " → ".join([path["legs"][0]["from"], *(f"({leg['line']}) {leg['to']}" for leg in path["legs"])])
+        way = " → ".join(
+            [
+                path["legs"][0]["from"],
+                *(f"({leg['line']}, {leg['stops']}) {leg['to']}" for leg in path["legs"]),
+            ]
+        )
         table.add_row(
             f"{path['probability']:.1%}", f"{path['cost_min']:.1f}", f"{path['metres'] / 1000:.1f}", way
         )
