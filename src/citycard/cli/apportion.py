@@ -208,16 +208,12 @@ def _show(told: dict[str, Any]) -> None:
         "probability 概率",
         "cost 成本 (min)",
         "km",
-        "way 路径",
+        "way 路径 (line, stops 线路、站数)",
         title=f"{told['from']} → {told['to']}{period}",
     )
     for path in told["paths"]:
-        way = " → ".join(
-            [
-                path["legs"][0]["from"],
-                *(f"({leg['line']}, {leg['stops']}) {leg['to']}" for leg in path["legs"]),
-            ]
-        )
+        ridden = [f"({leg['line']}, {leg['stops']}) {leg['to']}" for leg in path["legs"]]
+        way = " → ".join([path["legs"][0]["from"], *ridden])
         table.add_row(
             f"{path['probability']:.1%}", f"{path['cost_min']:.1f}", f"{path['metres'] / 1000:.1f}", way
         )
