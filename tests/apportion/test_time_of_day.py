@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from citycard.clearing import periods
 from citycard.clearing import sources as s
-from citycard.clearing.apportion import Network
+from citycard.clearing.apportion import Network, build
 from citycard.clearing.apportion.matrix import install, totals
 from citycard.clearing.engine import DuckEngine, Source, Step
 from citycard.clearing.lake import DONE, digest_of
@@ -46,6 +46,7 @@ from tests.apportion.two_ways import (
 )
 from tests.clearing.test_parts import in_parts, rows_of, spread
 from tests.clearing.test_properties import RUNS
+from tests.clearing.test_runs import Killed
 from tests.clearing.world import BUS, BUS_TERMINAL, DAY, METRO, World, contract, files
 
 ONE = timedelta(days=1)
@@ -79,7 +80,7 @@ def test_the_story_has_shares_that_differ() -> None:
     assert MATRIX.shares("a", "d", "unheard of") == rows[0]
 
 
-def morning(world: World) -> dict[str, tuple[str, str, str]]:
+def morning(world: World, *killed_at: str) -> dict[str, tuple[str, str, str]]:
     """A peak and an off-peak morning on many cards; which row of the matrix each tap is to be shared by."""
     install(world.home, network(), MATRIX)
     spread(world)
@@ -108,6 +109,14 @@ def morning(world: World) -> dict[str, tuple[str, str, str]]:
     world.upload(*records[:5])
     world.upload(*records[4:])  # one of them again
     world.upload(*buses)
+    for name in killed_at:
+
+        def die(at: str, name: str = name) -> None:
+            if at == name:
+                raise Killed
+
+        with pytest.raises(Killed):
+            world.clear(checkpoint=die)
     world.clear()
     return wanted
 
@@ -127,6 +136,10 @@ def test_peak_and_off_peak_are_shared_apart_in_one_part_and_in_many(
     assert (
         len(places) == 6 + 4 + 1
     )  # pairs by period; left where entered, closed, bus gate, no entry; the bus
+
+    again = World(tmp_path / "again")
+    morning(again, "like_taps", "office written")
+    assert files(one.home) == files(again.home)
 
     in_parts(monkeypatch)
     many = World(tmp_path / "many")
@@ -155,6 +168,7 @@ def test_a_tap_that_waited_is_shared_by_the_hour_it_began(tmp_path: Path) -> Non
 def test_trace_and_lines_tell_the_period(tmp_path: Path) -> None:
     world = World(tmp_path)
     wanted = morning(world)
+    install(world.home, network(version=2, periods=[]), build(network(version=2, periods=[])))  # later news
     for tap, (_, _, period) in wanted.items():
         assert trace(world.home, tap)["history"][0]["period"] == period
     for line in world.out("revenue"):
