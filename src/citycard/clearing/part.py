@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from citycard.clearing import carry, chain, judge, money, periods, verify
@@ -114,15 +115,12 @@ class Shared:
 
     def grounds(self) -> Iterator[tuple[Source, pa.Table]]:
         """All that taps were divided by, in an order that does not depend on which part asked first."""
-        found = [rate for rate in self.rates.values() if rate]
-        order = [(name, "ascending") for name in money.PLACE_KEY]
-        places = self.places.sort_by(order)
-        number = {old: new for new, old in enumerate(places["place_no"].to_pylist())}
-        numbers = pa.array([number[old] for old in self.weights["place_no"].to_pylist()], s.INT)
-        at = self.weights.schema.get_field_index("place_no")
-        yield s.RATES, rows(s.RATES, found)
-        yield s.PLACES, places.set_column(0, "place_no", pa.array(range(len(places)), s.INT))
-        yield s.WEIGHTS, self.weights.set_column(at, "place_no", numbers)
+        places = self.places.sort_by([(name, "ascending") for name in money.PLACE_KEY])
+        number = np.argsort(places["place_no"].to_numpy())  # of each old number, the new one
+        yield s.RATES, rows(s.RATES, [rate for rate in self.rates.values() if rate])
+        for source, table in ((s.PLACES, places), (s.WEIGHTS, self.weights)):
+            numbers = pa.array(number[table["place_no"].to_numpy()], s.INT)
+            yield source, table.set_column(table.schema.get_field_index("place_no"), "place_no", numbers)
         yield from self.timed.items()
 
 

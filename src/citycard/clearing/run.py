@@ -86,7 +86,7 @@ def run(
     work in DuckDB's place, `store` that of an Arrow filesystem that gets a copy of the lake (`store`).
     Problems: SPARK_MISSING, SPARK_FAILED, LAKE_STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
     LATER_DATE_RUN, EARLIER_RUN_UNFINISHED, RUN_IN_PROGRESS, RAW_DAMAGED, RAW_MISSING, LAKE_DAMAGED,
-    INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS.
+    INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS, NETWORK_UNREADABLE, MATRIX_STALE, MATRIX_UNREADABLE.
     """
     lake = Lake(Path(home), Store.at(store) if store else None)
     with lake.alone():

@@ -147,11 +147,8 @@ def _divided(lake: Lake, day: date, row: Row) -> dict[str, Any]:
     where = f"sequence = {row['sequence']} AND terminal_id = {row['terminal_id']}"
     paths = _taps(lake, day, f"taps/verdict={judge.ACCEPTED}/")
     with Again(lake, day, paths, where) as engine:
-        (period,) = engine.fetch(money.PRICED)["period"].to_pylist()
-        return {
-            "period": period,
-            "shares": engine.fetch(money.SHARES_OUT, ("participant", "cause")).to_pylist(),
-        }
+        shares = engine.fetch(money.SHARES_OUT, ("participant", "cause")).to_pylist()
+        return {"period": "".join(engine.fetch(money.PRICED)["period"].to_pylist()), "shares": shares}
 
 
 class Again(DuckEngine):
