@@ -66,12 +66,15 @@ def test_two_ways_worked_out_by_hand() -> None:
 
 def test_what_is_wrong_with_a_network_is_said() -> None:
     line = SMALL["lines"][0]
+    nowhere = line | {"number": 0, "stops": [line["stops"][0] | {"number": 0}, *line["stops"][1:]]}
     for changes, told in (
         ({"lines": [line | {"operator": "green"}]}, "no operator 'green'"),
         ({"lines": [line, line]}, "line number 1 is used twice"),
         ({"stations": [*SMALL["stations"], {"id": "z"}]}, "'z' is on no line"),
         ({"stations": SMALL["stations"][1:]}, "no station 'a'"),
         ({"transfers": [{"from": [2, 9], "to": [3, 1], "minutes": 1}]}, "line 2 stop 9"),
+        ({"transfers": [{"from": [3, 1], "to": [3, 1], "minutes": 1}]}, "line 3 stop 1 to itself"),
+        ({"lines": [nowhere, *SMALL["lines"][1:]]}, "no entry"),
         ({"periods": [SMALL["periods"][0] | {"end": "06:00"}]}, "start must lie before end"),
         (
             {"lines": [line | {"stops": [{"number": 1, "station": "a"}, {"number": 2, "station": "b"}]}]},
@@ -106,6 +109,20 @@ def networks(draw: st.DrawFn) -> Network:
         "choice": choice,
     }  # fmt: skip
     return Network.from_plain(plain, what="the network")
+
+
+def test_rides_that_cost_no_time_are_still_found_and_shared() -> None:
+    """A model without running times, waits and penalties: every way is as good, by minutes or by metres."""
+    lines = [
+        line | {"headway_min": 0, "stops": [
+            stop | ({"minutes": 0} if "from_previous_m" in stop else {}) for stop in line["stops"]]}
+        for line in SMALL["lines"]
+    ]  # fmt: skip
+    free = {"dwell_min": 0, "walk_weight": 0, "transfer_penalty_min": 0}
+    for key in ("minutes", "metres"):
+        pair = explain(Graph(small(lines=lines, choice=free | {"key": key}, periods=[])), "a", "d")
+        assert [path.transfers for path in pair.paths] == [0, 1]
+        assert dict(pair.shares) == {RED: 750_000, BLUE: 250_000}
 
 
 @given(networks())
@@ -188,6 +205,9 @@ def test_the_command_explains_and_draws(tmp_path: Path) -> None:
     )
     assert json.loads(told.stdout)["shares_ppm"] == {RED: 781_088, BLUE: 218_912}
     assert "polyline" in picture.read_text()
+    alone = CliRunner().invoke(app, ["explain", "a", "a", "--network", str(file), "--picture", str(picture)])
+    assert alone.exit_code == 0, alone.exception
+    assert "nan" not in picture.read_text()
     for arguments, code in (
         (["explain", "a", "q", "--network", str(file)], "STATION_UNKNOWN"),
         (["explain", "a", "d", "--network", str(file), "--at", "25:00"], "TIME_INVALID"),
@@ -291,3 +311,50 @@ def test_matrices_tell_what_changed() -> None:
     assert ("b", "e", "") in changed
     assert ("a", "d", "") not in changed
     assert Matrix("", {}).changed(one) == set(one.pairs)
+
+
+def test_a_new_version_tells_how_many_pairs_it_changed(tmp_path: Path) -> None:
+    """Only journeys for which e, where lines 2 and 3 meet, mattered: entered there, left there, changed there."""
+    shut = [station | {"closed": station["id"] == "e"} for station in SMALL["stations"]]
+    told = []
+    for version, plain in (
+        (1, SMALL),
+        (2, SMALL | {"version": 2, "valid_from": "2026-04-01"}),
+        (3, SMALL | {"version": 3, "valid_from": "2026-05-01", "stations": shut}),
+    ):
+        file = tmp_path / f"{version}.json"
+        file.write_text(json.dumps(plain))
+        run = CliRunner().invoke(app, ["build", str(file), "--home", str(tmp_path), "--json"])
+        about = json.loads(run.stdout)
+        told.append((about.get("replaces"), about.get("rows_changed")))
+    before, after = build(small()), build(small(stations=shut))
+    assert told == [(None, None), ("small v1", 0), ("small v2", len(before.changed(after)))]
+    for start, goal, period in before.changed(after):
+        changes = {leg.alight for path in Graph(small(), period).paths(start, goal) for leg in path.legs[:-1]}
+        assert "e" in (start, goal) or (2, 2) in changes or (3, 1) in changes
+
+    (tmp_path / "networks" / "small-v3.parquet").write_bytes(b"damaged")
+    again = CliRunner().invoke(app, ["build", str(tmp_path / "3.json"), "--home", str(tmp_path), "--json"])
+    assert again.exit_code == 0, again.exception
+    at = ["explain", "a", "d", "--home", str(tmp_path), "--json", "--at"]
+    peak = [json.loads(CliRunner().invoke(app, [*at, f"2026-0{month}-02T08:00"]).stdout) for month in (3, 5)]
+    assert [(one["period"], len(one["paths"])) for one in peak] == [("peak", 1)] * 2
+    day = [json.loads(CliRunner().invoke(app, [*at, f"2026-0{month}-02T10:00"]).stdout) for month in (3, 5)]
+    assert [(one["period"], len(one["paths"])) for one in day] == [("", 2), ("", 1)], (
+        "by the network then in force"
+    )
+
+
+def test_a_walk_between_stops_nobody_knows_is_refused(tmp_path: Path) -> None:
+    lines, walks, out = tmp_path / "lines.csv", tmp_path / "walks.csv", tmp_path / "out.json"
+    lines.write_text("line,station,dist_from_prev_m\n1,a,\n1,b,900\n2,b,\n2,c,800\n")
+    words = ["import", str(lines), "--name", "n", "--valid-from", "2026-01-01", "--out", str(out)]
+    words += ["--operator", RED, "--walks", str(walks)]
+    walks.write_text("station,from_line,to_line,minutes\nb,1,2,2.5\n")
+    assert CliRunner().invoke(app, words).exit_code == 0
+    (walk,) = json.loads(out.read_text())["transfers"]
+    assert (walk["from"], walk["to"], walk["minutes"]) == ([1, 2], [2, 1], 2.5)
+    walks.write_text("station,from_line,to_line,minutes\nb,1,2,2.5\nB,1,2,2\n")
+    fault = CliRunner().invoke(app, words).exception
+    assert isinstance(fault, Problem)
+    assert fault.code == "WALK_UNKNOWN"

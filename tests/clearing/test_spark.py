@@ -12,12 +12,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from citycard.clearing import run, spark
+from citycard.clearing.apportion.matrix import install
 from citycard.core.problem import Problem
+from tests.apportion import two_ways
 from tests.clearing.test_parts import in_parts, rows_of, three_days
 from tests.clearing.world import DAY, World, fake_checker, files
 from tests.support.parts import REPOSITORY, need
@@ -67,6 +71,10 @@ def test_a_day_on_the_cluster_equals_the_day_on_duckdb_though_a_worker_is_killed
     day = DAY.fromordinal(DAY.toordinal() + 3)
     taps = [one.tap(name, 100 + n) for n, name in enumerate("ABCDEF" * 3)]
     one.upload(*taps, taps[0], one.load("B", 2_000))
+    install(one.home, two_ways.network(), two_ways.MATRIX)  # shares depend on the time of day
+    rides = [two_ways.ride(one, name, two_ways.A, two_ways.D, datetime.combine(day, time(hour, 5)))
+             for name, hour in (("A", 6), ("B", 7), ("C", 8), ("D", 22), ("E", 23))]  # fmt: skip
+    one.upload(*rides)
     one.export(day)
     two = World(Path(shutil.copytree(one.home, tmp_path / "two")))
     killed = []
@@ -81,6 +89,8 @@ def test_a_day_on_the_cluster_equals_the_day_on_duckdb_though_a_worker_is_killed
     in_parts(monkeypatch, 8)  # the driver deals the records out; Spark cuts its work itself
     run(two.home, day, fake_checker, rules=one.rules, master=url, checkpoint=kill_a_worker)
     assert killed
+    places = pq.read_table(one.home / f"lake/runs/{day}/places.parquet")
+    assert set(places["period"].to_pylist()) == {"", "peak", "night"}
     assert files(one.home / "exchange") == files(two.home / "exchange")
     assert rows_of(one.home) == rows_of(two.home)
 

@@ -21,6 +21,8 @@ from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Step, moment_text
 from citycard.clearing.fees import charged
 from citycard.clearing.judge import ACCEPTED, FEW, JUDGED, RATE_COLUMNS, RATE_KEY, plain_name, rated_by
+from citycard.clearing.periods import TABLES as PERIOD_TABLES
+from citycard.clearing.periods import timed, within
 from citycard.core import tables
 from citycard.core.record import Kind
 from citycard.core.refusal import Reason
@@ -28,6 +30,7 @@ from citycard.core.refusal import Reason
 PLACE_KEY: Final = tuple(n for n in s.PLACES.arrow.names if n != "place_no")
 POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
 TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
+WHOLE_DAY: Final = ibis.literal("")
 REVENUE_KEY: Final = ("participant", "service", "counterparty", "cause")
 CAUSES: Final = ("operator_share", "concession", "transfer")
 LIKE: Final = (
@@ -61,7 +64,18 @@ def _like(judged: Expression) -> Expression:
     """Accepted taps that are alike in all that is owed for them, counted."""
     t = judged.filter(judged.verdict == ACCEPTED)
     t = t.mutate(rate_service=rated_by(t).cast("int64"))
-    return t.group_by(*LIKE).aggregate(taps=t.count())
+    t = t.group_by(*(name for name in LIKE if name != "period")).aggregate(taps=t.count())
+    return t.mutate(period=WHOLE_DAY).select(*LIKE, "taps")
+
+
+def _like_timed(
+    judged: Expression, periods: Expression, special: Expression, platforms: Expression
+) -> Expression:
+    """The same where shares depend on the time of day: whose journey has a period is asked of few rows."""
+    t = judged.filter(judged.verdict == ACCEPTED)
+    t = timed(t.mutate(rate_service=rated_by(t).cast("int64")), periods, special)
+    t = within(t.group_by(*LIKE).aggregate(taps=t.count()), platforms)
+    return t.group_by(*LIKE).aggregate(taps=t.taps.sum().cast("int64"))
 
 
 def _tally(like: Expression, few: Expression) -> Expression:
@@ -101,7 +115,17 @@ def _alike(like: Expression, rates: Expression, settings: Expression) -> Express
 
 def _priced(judged: Expression, rates: Expression, settings: Expression) -> Expression:
     """The same tap by tap, with the card."""
-    return _price(charged(_named(judged), rates), settings, *OF_CARD)
+    t = _named(judged).mutate(period=WHOLE_DAY)
+    return _price(charged(t, rates), settings, *OF_CARD)
+
+
+def _priced_timed(
+    judged: Expression, rates: Expression, settings: Expression,
+    periods: Expression, special: Expression, platforms: Expression,
+) -> Expression:  # fmt: skip
+    """The same where shares depend on the time of day."""
+    t = within(timed(_named(judged), periods, special), platforms)
+    return _price(charged(t, rates), settings, *OF_CARD)
 
 
 def _price(t: Expression, settings: Expression, *more: str) -> Expression:
@@ -231,6 +255,12 @@ def _lines(shares: Expression) -> Expression:
     )
 
 
+def _tap_lines(shares: Expression, priced: Expression) -> Expression:
+    """The same tap by tap, with the period whose shares were applied."""
+    t = _lines(shares)
+    return t.inner_join(priced.select("tap", "period"), "tap").select(t, "period")
+
+
 def _revenue(shares: Expression) -> Expression:
     """What each participant earned and owes, by service, counterparty and cause."""
     t = _lines(shares)
@@ -280,10 +310,15 @@ REVENUE: Final = Step("revenue", _revenue, SHARES)
 MOVEMENTS: Final = Step("movements", _movements, PRICED)
 STEPS: Final = (PLACED, SPLIT, SHARES)
 
+# What stands in for the two above when the network in force has periods; without one no tap is asked when.
+PRICED_TIMED: Final = Step(PRICED.name, _priced_timed, JUDGED, s.RATES, s.SETTINGS, *PERIOD_TABLES, view=True)
+LIKE_TIMED: Final = Step(LIKE_TAPS.name, _like_timed, JUDGED, *PERIOD_TABLES)
+RATED: Final = {False: (PRICED, LIKE_TAPS), True: (PRICED_TIMED, LIKE_TIMED)}  # by whether there are periods
+
 # The same tap by tap: for the lake where it is wanted, and to show how one tap was divided.
 TAP_PLACED: Final = Step("tap_placed", _placed, PRICED, s.PLACES, view=True)
 TAP_SHARES: Final = Step("tap_shares", _shares, PRICED, TAP_PLACED, SPLIT, view=True)
-TAP_LINES: Final = Step("tap_lines", _lines, TAP_SHARES)
+TAP_LINES: Final = Step("tap_lines", _tap_lines, TAP_SHARES, PRICED)
 SHARES_OUT: Final = Step("shares_out", _shares_out, TAP_SHARES)
 
 POSITIONS: Final = Step("positions", _positions, s.OWED_PARTS)

@@ -15,16 +15,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
-from citycard.clearing import carry, chain, judge, money, verify
+from citycard.clearing import carry, chain, judge, money, periods, verify
 from citycard.clearing import sources as s
-from citycard.clearing.apportion.matrix import installed
+from citycard.clearing.apportion.matrix import Installed
 from citycard.clearing.contracts import rates
 from citycard.clearing.engine import Engine, Source, Step
 from citycard.clearing.places import TariffSharing, weigh
 from citycard.clearing.reference import Reference
-from citycard.clearing.rules import Rules
+from citycard.clearing.rules import Rules, Sharing
 from citycard.core.calendar import Calendar
 from citycard.core.refusal import Reason
 from citycard.core.tables import Row
@@ -36,17 +37,23 @@ ISSUER: Final = "issuer"
 class Shared:
     """What the parts of a run have in common: reference tables, settings, rates and places found so far."""
 
-    home: Path
     day: date
     calendar: Calendar
     rules: Rules
     reference: Reference
     batches: pa.Table
+    network: Installed | None = None  # whose journeys are shared by its matrix
     repeats: pa.Table = field(default_factory=s.REPEATS.arrow.empty_table)
     places: pa.Table = field(default_factory=s.PLACES.arrow.empty_table)
     weights: pa.Table = field(default_factory=s.WEIGHTS.arrow.empty_table)
     rates: dict[tuple[Any, ...], Row | None] = field(default_factory=dict)
     lock: Any = field(default_factory=threading.Lock)
+    timed: dict[Source, pa.Table] = field(init=False)  # periods shares depend on; empty: there are none
+    _sharing: Sharing | None = None
+
+    def __post_init__(self) -> None:
+        network = self.network.network if self.network else None
+        self.timed = periods.tables(network) if network and network.periods else {}
 
     def tables(self) -> Iterator[tuple[Source, pa.Table]]:
         """The reference tables and settings all parts are held against."""
@@ -92,14 +99,29 @@ class Shared:
             engine.give(s.PLACES, self.places)
             grounds = engine.fetch(money.GROUNDS, money.PLACE_KEY).to_pylist()
             if grounds:
-                sharing = self.rules.sharing or installed(
-                    self.home, self.day, TariffSharing(self.reference.tariffs)
-                )
-                places, weights = weigh(grounds, self.reference, sharing, len(self.places))
+                places, weights = weigh(grounds, self.reference, self._shared(), len(self.places))
                 self.places = pa.concat_tables([self.places, rows(s.PLACES, places)])
                 self.weights = pa.concat_tables([self.weights, rows(s.WEIGHTS, weights)])
                 engine.give(s.PLACES, self.places)
             engine.give(s.WEIGHTS, self.weights)
+
+    def _shared(self) -> Sharing:
+        """How fares are shared: by the scheme's own rule, by the network, by tariff; matrices are large."""
+        if self._sharing is None:
+            by_tariff = TariffSharing(self.reference.tariffs)
+            by_network = self.network.sharing(by_tariff) if self.network else by_tariff
+            self._sharing = self.rules.sharing or by_network
+        return self._sharing
+
+    def grounds(self) -> Iterator[tuple[Source, pa.Table]]:
+        """All that taps were divided by, in an order that does not depend on which part asked first."""
+        places = self.places.sort_by([(name, "ascending") for name in money.PLACE_KEY])
+        number = np.argsort(places["place_no"].to_numpy())  # of each old number, the new one
+        yield s.RATES, rows(s.RATES, [rate for rate in self.rates.values() if rate])
+        for source, table in ((s.PLACES, places), (s.WEIGHTS, self.weights)):
+            numbers = pa.array(number[table["place_no"].to_numpy()], s.INT)
+            yield source, table.set_column(table.schema.get_field_index("place_no"), "place_no", numbers)
+        yield from self.timed.items()
 
 
 def rows(source: Source, values: list[Row]) -> pa.Table:
@@ -141,7 +163,7 @@ class Part:
 
     def give(self, carried: dict[Source, tuple[list[Path], str]], cards: pa.Table) -> None:
         """What the taps are held against: reference tables, settings, and the state of the run before."""
-        for source, table in self.shared.tables():
+        for source, table in (*self.shared.tables(), *self.shared.timed.items()):
             self.engine.give(source, table)
         self.engine.give(s.CARDS, cards)
         for source, (paths, where) in carried.items():
@@ -155,7 +177,7 @@ class Part:
         """Verdicts with their contracts, and the shares of every kind of accepted tap."""
         wanted = self.engine.fetch(judge.COMBINATIONS, judge.RATE_KEY).to_pylist()
         self.engine.give(s.RATES, self.shared.rated(wanted))
-        self.make(judge.JUDGED, judge.FEW, money.PRICED, money.LIKE_TAPS, money.ALIKE)
+        self.make(judge.JUDGED, judge.FEW, *money.RATED[bool(self.shared.timed)], money.ALIKE)
         self.shared.weighed(self.engine)
         self.make(*money.STEPS)
         wrong = self.engine.fetch(money.UNBALANCED).slice(0, 1).to_pylist()

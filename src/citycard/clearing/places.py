@@ -59,12 +59,17 @@ def weigh(
             ground["station"],
             ground["entry_line"],
             ground["entry_station"],
+            ground["period"],
         )
         shares = _shares(sharing(ground["service"], ground["tariff_version"], place, reference.operators))
         whole = sum(shares.values())
-        if whole > WHOLE_MAX or shares.keys() - known.keys():
+        strangers = sorted(shares.keys() - known.keys())
+        if strangers or whole > WHOLE_MAX:
+            why = f"{strangers[0]} is no participant" if strangers else f"more than {WHOLE_MAX} parts"
+            where = f"line {place.line} station {place.station}"
             raise INPUT_INVALID(
-                path="tariffs.csv", why=f"service {ground['service']} shares {place} as {shares}"
+                path="tariffs.csv or the network file",
+                why=f"a fare of service {ground['service']} at {where} is shared as {shares}: {why}",
             )
         bearers = (ground["acquirer"], ground["concession_payer"], ground["transfer_payer"])
         for rank, participant in enumerate(dict.fromkeys((*shares, *bearers))):

@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from citycard.clearing import carry, intake, judge, money, outputs, verify
 from citycard.clearing import sources as s
+from citycard.clearing.apportion.matrix import in_force
 from citycard.clearing.decode import Columns, hex_codes
 from citycard.clearing.engine import DuckEngine, Engine, Source
 from citycard.clearing.intake import Spool, fill, wire_of
@@ -85,7 +86,7 @@ def run(
     work in DuckDB's place, `store` that of an Arrow filesystem that gets a copy of the lake (`store`).
     Problems: SPARK_MISSING, SPARK_FAILED, LAKE_STORE_FAILED, LAKE_FULL, BUSINESS_DATE_CLOSED (with `force`),
     LATER_DATE_RUN, EARLIER_RUN_UNFINISHED, RUN_IN_PROGRESS, RAW_DAMAGED, RAW_MISSING, LAKE_DAMAGED,
-    INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS.
+    INPUT_MISSING, INPUT_INVALID, CONTRACT_AMBIGUOUS, NETWORK_UNREADABLE, MATRIX_STALE, MATRIX_UNREADABLE.
     """
     lake = Lake(Path(home), Store.at(store) if store else None)
     with lake.alone():
@@ -151,6 +152,7 @@ class _Run:
             with self.step("collect", 0.0):
                 self.batches = self.lake.freeze(self.day)
                 self.folder = self.lake.fresh_staging(self.day)
+                network = None if self.rules.sharing else in_force(self.lake.home, self.day)
                 before = [day for day in self.lake.finished() if day < self.day]
                 self.before = before[-1] if before else None
                 self.cut = Shards(self.parts())  # how records are dealt out
@@ -161,9 +163,8 @@ class _Run:
                 self.read(reference)
                 batches = [{"batch_no": i, "batch": batch.digest} for i, batch in enumerate(self.batches)]
                 self.shared = Shared(
-                    self.lake.home, self.day, self.calendar, self.rules, reference.result(),
-                    rows(s.BATCHES, batches),
-                )  # fmt: skip
+                    self.day, self.calendar, self.rules, reference.result(), rows(s.BATCHES, batches), network
+                )
                 if self.shards.count > 1:
                     cards = self.shared.reference.cards
                     self.card_parts = self.shards.table()[hex_codes(cards["pan"])]
@@ -418,13 +419,11 @@ class _Run:
         return _report(tally, positions_sum_fen=positions, participants=len(who), **known)
 
     def keep_grounds(self) -> None:
-        """Rates, places and weights: with them it can be shown later how any tap was divided."""
-        found = [rate for rate in self.shared.rates.values() if rate]
-        grounds = (("rates", rows(s.RATES, found)), ("places", self.shared.places),
-                   ("weights", self.shared.weights))  # fmt: skip
-        for name, table in grounds:
+        """Rates, places, weights and periods: with them it can be shown later how any tap was divided."""
+        for source, table in self.shared.grounds():
             order = [(column, "ascending") for column in table.column_names]
-            pq.write_table(table.sort_by(order), self.folder / f"{name}.parquet", compression="zstd")
+            path = self.folder / f"{source.name}.parquet"
+            pq.write_table(table.sort_by(order), path, compression="zstd")
 
     def close(self, report: RunReport) -> None:
         """Write the marker, put the folder in place, hand out the copies."""

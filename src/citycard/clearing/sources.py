@@ -131,6 +131,7 @@ PLACES: Final = Source(
             ("station", INT),
             ("entry_line", INT),
             ("entry_station", INT),
+            ("period", TEXT),  # of the network's day; empty where nothing depends on it
             ("concession_payer", TEXT),
             ("transfer_payer", TEXT),
         ]
@@ -151,6 +152,11 @@ WEIGHTS: Final = Source(
         ]
     ),
 )
+PERIODS: Final = Source(
+    "periods", pa.schema([("day", INT), ("from_s", INT), ("until_s", INT), ("period", TEXT)])
+)  # parts of the day of the network in force; `day` is 1 Monday to 7 Sunday or as in `special_days`
+SPECIAL_DAYS: Final = Source("special_days", pa.schema([("on_date", DAY), ("day", INT)]))
+PLATFORMS: Final = Source("platforms", pa.schema([("line", INT), ("stop", INT), ("station_no", INT)]))
 OWED_PARTS: Final = Source(
     "owed_parts", pa.schema([("participant", TEXT), ("receivable_fen", INT), ("payable_fen", INT)])
 )  # positions of the parts a run was cut into

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from citycard.clearing import judge, money
+from citycard.clearing import judge, money, periods
 from citycard.clearing import sources as s
 from citycard.clearing.engine import DuckEngine, Expression, Source, Step
 from citycard.clearing.lake import Lake, RawBatch
@@ -33,7 +33,7 @@ from citycard.core.tables import Row
 LINES_MAX: Final = 1000  # taps of a statement line that are listed
 KEPT_COLUMNS: Final = tuple(name for name in judge.KEPT.expression.schema().names if name != "part")
 KEPT: Final = Source("kept_taps", judge.KEPT.expression.select(*KEPT_COLUMNS).schema().to_pyarrow())
-GROUNDS: Final = ((s.RATES, "rates"), (s.PLACES, "places"), (s.WEIGHTS, "weights"))
+GROUNDS: Final = (s.RATES, s.PLACES, s.WEIGHTS)
 
 
 def _judged(kept: Expression, rates: Expression) -> Expression:
@@ -117,7 +117,7 @@ def _seen(lake: Lake, day: date, row: Row) -> dict[str, Any]:
         "intact": bool(raw) and hashlib.sha256(raw).hexdigest() == batch.digest,
         "bytes": record.hex(),
         "record": _decoded(record),
-        "shares": _shares(lake, day, row) if row["verdict"] == judge.ACCEPTED else [],
+        **_divided(lake, day, row),
     }
 
 
@@ -140,12 +140,15 @@ def _decoded(record: bytes) -> dict[str, Any]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
-def _shares(lake: Lake, day: date, row: Row) -> list[Row]:
-    """Who was owed what for an accepted tap."""
+def _divided(lake: Lake, day: date, row: Row) -> dict[str, Any]:
+    """Who was owed what for an accepted tap, and of which period of the day the shares were (else empty)."""
+    if row["verdict"] != judge.ACCEPTED:
+        return {"period": "", "shares": []}
     where = f"sequence = {row['sequence']} AND terminal_id = {row['terminal_id']}"
     paths = _taps(lake, day, f"taps/verdict={judge.ACCEPTED}/")
     with Again(lake, day, paths, where) as engine:
-        return list(engine.fetch(money.SHARES_OUT, ("participant", "cause")).to_pylist())
+        shares = engine.fetch(money.SHARES_OUT, ("participant", "cause")).to_pylist()
+        return {"period": "".join(engine.fetch(money.PRICED)["period"].to_pylist()), "shares": shares}
 
 
 class Again(DuckEngine):
@@ -160,9 +163,21 @@ class Again(DuckEngine):
         lake, day, paths, where = self._given_here
         scheme = json.loads(lake.marker(day).read_bytes())["scheme"]
         self.give(s.SETTINGS, pa.Table.from_pylist([{"scheme": scheme}], schema=s.SETTINGS.arrow))
-        for source, name in GROUNDS:
-            (path,) = lake.checked(day, f"{name}.parquet")
-            self.give(source, pq.read_table(path))
+        for source in GROUNDS:
+            (path,) = lake.checked(day, f"{source.name}.parquet")
+            self.give(source, _with_period(source, pq.read_table(path)))
+        timed = [(source, lake.checked(day, f"{source.name}.parquet")) for source in periods.TABLES]
+        for source, found in timed:
+            self.give_parquet(source, found)
         self.give_parquet(KEPT, list(paths), where)
         self.make(JUDGED)
+        for step in money.RATED[all(found for _, found in timed)]:
+            self.make(step)
         return self
+
+
+def _with_period(source: Source, table: pa.Table) -> pa.Table:
+    """A run's places, of runs before there were periods with that of the whole day."""
+    if source is s.PLACES and "period" not in table.column_names:
+        return table.append_column("period", pa.array([""] * len(table), s.TEXT))
+    return table

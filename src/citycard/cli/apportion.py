@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +12,10 @@ import typer
 
 from citycard.cli import options
 from citycard.cli.options import AsJson, Home
-from citycard.core.problem import declare
+from citycard.core.problem import Problem, declare
 
 if TYPE_CHECKING:
-    from citycard.clearing.apportion import Explained, Network
+    from citycard.clearing.apportion import Explained, Matrix, Network
 
 app = typer.Typer(help="Fair shares of seamless journeys. 轨道交通清分。", no_args_is_help=True)
 
@@ -26,8 +26,8 @@ NETWORK_NONE = declare(
 )
 TIME_INVALID = declare(
     "TIME_INVALID",
-    "{value!r} is no time of day: write it as HH:MM.",
-    "“{value}”不是时刻，请写成 HH:MM。",
+    "{value!r} is no time of day: write it as HH:MM or YYYY-MM-DDTHH:MM.",
+    "“{value}”不是时刻，请写成 HH:MM 或 YYYY-MM-DDTHH:MM。",
 )
 NetworkFile = Annotated[Path, typer.Argument(help="Network file: JSON or TOML.")]
 
@@ -72,10 +72,14 @@ def build(file: NetworkFile, home: Home = options.HOME_DEFAULT, as_json: AsJson 
     from citycard.clearing.apportion.matrix import install
 
     network = read_network(file)
+    before, old = _before(home, network)
     with options.progress_bar() as progress:
         matrix = build_matrix(network, lambda done, total: progress("pairs 站对", done, total))
     path = install(home, network, matrix)
-    _tell(_about(network) | {"pairs": len(matrix.pairs), "installed": str(path)}, as_json)
+    about = _about(network) | {"pairs": len(matrix.pairs), "installed": str(path)}
+    if before and old:
+        about |= {"replaces": f"{before.name} v{before.version}", "rows_changed": len(matrix.changed(old))}
+    _tell(about, as_json)
 
 
 @app.command()
@@ -84,7 +88,13 @@ def explain(
     goal: Annotated[str, typer.Argument(help="Exit: id, name or line.stop.")],
     network: Annotated[Path | None, typer.Option(help="Network file; else the newest one of --home.")] = None,
     home: Home = options.HOME_DEFAULT,
-    at: Annotated[str, typer.Option(help="Time of entry, HH:MM; else the whole day.")] = "",
+    at: Annotated[
+        str,
+        typer.Option(
+            help="Entry: HH:MM of a day of work, or YYYY-MM-DDTHH:MM by the network then in force; "
+            "else the whole day."
+        ),
+    ] = "",
     picture: Annotated[Path | None, typer.Option(help="Write a map of the paths as SVG.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,8 +102,9 @@ def explain(
     from citycard.clearing.apportion import Graph
     from citycard.clearing.apportion import explain as explain_pair
 
-    found = _network(network, home)
-    period = found.period_at(_moment(at))
+    moment = _moment(at)
+    found = _network(network, home, moment)
+    period = found.period_at(moment)
     graph = Graph(found, period)
     pair = explain_pair(graph, found.find(start).id, found.find(goal).id)
     if picture:
@@ -107,25 +118,37 @@ def explain(
         _show(told)
 
 
-def _moment(text: str) -> Any:
+def _before(home: Path, network: Network) -> tuple[Network | None, Matrix | None]:
+    """What a new network is put in the place of; none or a damaged one is no reason not to build."""
+    from citycard.clearing.apportion.matrix import Matrix, in_force
+
+    try:
+        found = in_force(home, network.valid_from)
+        return (found.network, Matrix.read(found.path)) if found else (None, None)
+    except Problem:
+        return None, None
+
+
+def _moment(text: str) -> datetime | time | None:
     if not text:
         return None
     try:
-        return datetime.strptime(text, "%H:%M").time()
+        return datetime.fromisoformat(text) if len(text) > len("HH:MM") else time.fromisoformat(text)
     except ValueError:
         raise TIME_INVALID(value=text) from None
 
 
-def _network(file: Path | None, home: Path) -> Network:
+def _network(file: Path | None, home: Path, moment: datetime | time | None) -> Network:
+    """The network of a file; else the one of a home in force then, or the newest."""
     from citycard.clearing.apportion import read_network
-    from citycard.clearing.apportion.matrix import FOLDER
+    from citycard.clearing.apportion.matrix import in_force
 
     if file is not None:
         return read_network(file)
-    found = [read_network(path) for path in sorted((home / FOLDER).glob("*.json"))]
-    if not found:
+    found = in_force(home, moment.date() if isinstance(moment, datetime) else date.max)
+    if found is None:
         raise NETWORK_NONE(home=home)
-    return max(found, key=lambda network: (network.valid_from, network.version))
+    return found.network
 
 
 def _about(network: Network) -> dict[str, Any]:
@@ -133,6 +156,7 @@ def _about(network: Network) -> dict[str, Any]:
         "network": network.name,
         "version": network.version,
         "valid_from": network.valid_from.isoformat(),
+        "periods": ", ".join(period.name for period in network.periods),
         "lines": len(network.lines),
         "stations": len(network.stations),
         "platforms": len(network.platforms),
@@ -179,11 +203,17 @@ def _show(told: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    period = f" · {told['period']}" if told["period"] else ""
     table = Table(
-        "probability 概率", "cost 成本 (min)", "km", "way 路径", title=f"{told['from']} → {told['to']}"
+        "probability 概率",
+        "cost 成本 (min)",
+        "km",
+        "way 路径 (line, stops 线路、站数)",
+        title=f"{told['from']} → {told['to']}{period}",
     )
     for path in told["paths"]:
-        way = " → ".join([path["legs"][0]["from"], *(f"({leg['line']}) {leg['to']}" for leg in path["legs"])])
+        ridden = [f"({leg['line']}, {leg['stops']}) {leg['to']}" for leg in path["legs"]]
+        way = " → ".join([path["legs"][0]["from"], *ridden])
         table.add_row(
             f"{path['probability']:.1%}", f"{path['cost_min']:.1f}", f"{path['metres'] / 1000:.1f}", way
         )

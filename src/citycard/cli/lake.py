@@ -93,7 +93,7 @@ def line(
         typer.echo(json.dumps(taps, ensure_ascii=False, default=str))
         return
     for tap in taps:
-        typer.echo(f"{tap['tap']}  {tap['cause']:16} {tap['amount_fen']:>10} fen")
+        typer.echo(f"{tap['tap']}  {tap['cause']:16} {tap['amount_fen']:>10} fen  {tap['period']}".rstrip())
     typer.echo(f"{len(taps)} shares, {sum(tap['amount_fen'] for tap in taps)} fen")
 
 
@@ -134,6 +134,8 @@ def trace(
         typer.echo(f"  business date {seen['business_date']}")
         typer.echo(f"  batch  {seen['batch']}\n  file   {seen['file']} at byte {seen['offset']}"
                    f"{'' if seen['intact'] else '  (damaged or gone)'}")  # fmt: skip
+        if seen["period"]:
+            typer.echo(f"  shared as in {seen['period']} 按时段清分")
         for share in seen["shares"]:
             typer.echo(
                 f"  share  {share['participant']:18} {share['cause']:16} {share['amount_fen']:>10} fen"

@@ -134,6 +134,7 @@ class Place:
     station: int
     entry_line: int = 0
     entry_station: int = 0
+    period: str = ""  # part of the day, where a network's shares depend on it; empty: the whole day
 
 
 Weights = tuple[tuple[str, int], ...]  # (participant, weight): how operators divide a fare

@@ -28,6 +28,13 @@ LINE_LIST_INVALID = declare(
     "{path} 第 {row} 行：{why}。请修正后重新导入。",
 )
 
+WALK_UNKNOWN = declare(
+    "WALK_UNKNOWN",
+    "A transfer walk names station {station!r} of line {line!r}, which {path} does not have. "
+    "Correct the walk, or leave it out.",
+    "换乘步行数据提到线路“{line}”的车站“{station}”，而 {path} 中没有该站，请更正或删除该条。",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -45,7 +52,7 @@ def import_lines(
 ) -> Network:
     """The network of a list of line stations; `operator_of` gives the participant of a line by its name.
 
-    The key "" in `operator_of` is for all other lines. LINE_LIST_INVALID, TARIFF_INVALID.
+    The key "" in `operator_of` is for all other lines. LINE_LIST_INVALID, WALK_UNKNOWN, TARIFF_INVALID.
     """
     lines: dict[str, list[dict[str, str]]] = {}
     for number, row in enumerate(_rows(path), start=2):
@@ -68,14 +75,18 @@ def import_lines(
             {"id": station, "name_zh": station} for station in dict.fromkeys(station for _, station in stops)
         ],
         "lines": [_line(line, rows, numbers[line], participants[line]) for line, rows in lines.items()],
-        "transfers": [
-            {"from": stops[a], "to": stops[b], "minutes": walk.minutes}
-            for walk in walks
-            if (a := (walk.from_line, walk.station)) in stops
-            and (b := (walk.to_line, walk.to_station)) in stops
-        ],
+        "transfers": [_transfer(path, walk, stops) for walk in walks],
     }
     return Network.from_plain(plain, what=f"The network of {path.name}")
+
+
+def _transfer(path: Path, walk: Walk, stops: Mapping[tuple[str, str], tuple[int, int]]) -> dict[str, Any]:
+    ends = []
+    for line, station in ((walk.from_line, walk.station), (walk.to_line, walk.to_station)):
+        if (line, station) not in stops:
+            raise WALK_UNKNOWN(path=path, line=line, station=station)
+        ends.append(stops[line, station])
+    return {"from": ends[0], "to": ends[1], "minutes": walk.minutes}
 
 
 def read_walks(path: Path) -> list[Walk]:

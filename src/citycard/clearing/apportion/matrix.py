@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path as FilePath
 from typing import Final
@@ -153,31 +153,48 @@ class MatrixSharing:
     network: Network
     matrix: Matrix
     otherwise: Sharing
-    _known: dict[tuple[int, ...], Weights] = field(default_factory=dict)
 
     def __call__(self, service: int, version: int, place: Place, lines: Mapping[int, str]) -> Weights:
-        """Weights in parts per million for a pair of the network."""
+        """Weights in parts per million for a pair of the network, in the place's period."""
         platforms = self.network.platforms
         start = platforms.get((place.entry_line, place.entry_station))
         goal = platforms.get((place.line, place.station))
-        shares = self.matrix.shares(start, goal) if start and goal else ()
+        shares = self.matrix.shares(start, goal, place.period) if start and goal else ()
         return shares or self.otherwise(service, version, place, lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A network of a home, and where its matrix lies."""
+
+    network: Network
+    path: FilePath  # of the matrix
+
+    def sharing(self, otherwise: Sharing) -> MatrixSharing:
+        """Pairs of the network by its matrix, anything else as before. MATRIX_STALE, MATRIX_UNREADABLE."""
+        matrix = Matrix.read(self.path)
+        if matrix.digest != self.network.digest:
+            raise MATRIX_STALE(path=self.path)
+        return MatrixSharing(self.network, matrix, otherwise)
+
+
+def in_force(home: FilePath, day: date) -> Installed | None:
+    """The newest network of a home that is in force on a day. NETWORK_UNREADABLE."""
+    found = [
+        Installed(read_network(path), path.with_suffix(".parquet"))
+        for path in sorted((home / FOLDER).glob("*.json"))
+    ]
+    valid = [one for one in found if one.network.valid_from <= day]
+    return max(valid, key=lambda one: (one.network.valid_from, one.network.version), default=None)
+
+
 def installed(home: FilePath, day: date, otherwise: Sharing) -> Sharing:
-    """The sharing by the newest network in force on a day; `otherwise` when the home has none.
+    """The sharing by the network in force on a day; `otherwise` when the home has none.
 
     MATRIX_STALE, MATRIX_UNREADABLE, NETWORK_UNREADABLE.
     """
-    networks = [(read_network(path), path) for path in sorted((home / FOLDER).glob("*.json"))]
-    valid = [pair for pair in networks if pair[0].valid_from <= day]
-    if not valid:
-        return otherwise
-    network, path = max(valid, key=lambda pair: (pair[0].valid_from, pair[0].version))
-    matrix = Matrix.read(path.with_suffix(".parquet"))
-    if matrix.digest != network.digest:
-        raise MATRIX_STALE(path=path.with_suffix(".parquet"))
-    return MatrixSharing(network, matrix, otherwise)
+    found = in_force(home, day)
+    return found.sharing(otherwise) if found else otherwise
 
 
 def install(home: FilePath, network: Network, matrix: Matrix) -> FilePath:

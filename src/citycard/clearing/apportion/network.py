@@ -13,13 +13,14 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable
-from datetime import date, time
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from citycard.core.cycles import Workdays
 from citycard.core.problem import declare
 from citycard.services.metro.network import Network as MetroNetwork
 from citycard.services.metro.network import StationRef, Track
@@ -27,10 +28,13 @@ from citycard.services.metro.network import Stop as TrackStop
 from citycard.services.model import TARIFF_INVALID, Config, LineNumber, StationNumber
 
 FORMAT: Final = "citycard network 1"
+DAY_S: Final = 86_400
 STATIONS_MAX: Final = 4096  # a pair table of more would hold sixteen million pairs
 Metres = Annotated[int, Field(ge=1, le=500_000)]
 Min = Annotated[float, Field(ge=0, le=600)]  # minutes: never money, so a float
 Platform = tuple[int, int]  # (line, stop), as terminals and records carry them
+
+NOWHERE: Final[Platform] = (0, 0)
 
 NETWORK_UNREADABLE = declare(
     "NETWORK_UNREADABLE",
@@ -117,20 +121,59 @@ class Transfer(Config):
 
 
 class Period(Config):
-    """A part of the day with its own headways, for entries from `start` up to `end` (local time)."""
+    """A part of the day with its own headways, for entries from `start` up to `end` (local time).
 
-    name: str
+    An `end` of 00:00 is midnight, the end of the day.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
     start: time
     end: time
+    days: Literal["all", "work", "rest"] = "all"  # on which days, by the network's `days`
     headway_min: dict[str, Min] = Field(
         default_factory=dict
     )  # by line number, as text: keys of JSON are text
 
     @model_validator(mode="after")
     def _forward(self) -> Period:
-        if self.start >= self.end:
+        if self.from_s >= self.until_s:
             raise ValueError(f"period {self.name}: start must lie before end; split one that passes midnight")
+        if self.start.microsecond or self.end.microsecond or self.start.tzinfo or self.end.tzinfo:
+            raise ValueError(f"period {self.name}: give local time in whole seconds, such as 07:00")
         return self
+
+    @property
+    def from_s(self) -> int:
+        """Its first second, counted from midnight."""
+        return seconds(self.start)
+
+    @property
+    def until_s(self) -> int:
+        """The second after its last one."""
+        return seconds(self.end) or DAY_S
+
+    def on(self, works: bool) -> bool:
+        """Whether it is kept on days with or without work."""
+        return self.days == "all" or (self.days == "work") == works
+
+
+class Days(Config):
+    """Which days are days of work: no rest day (1 Monday to 7 Sunday), no holiday, or one that is worked."""
+
+    rest_days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (6, 7)
+    holidays: tuple[date, ...] = ()
+    worked: tuple[date, ...] = ()  # days of rest that are worked instead (调休)
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Days:
+        both = set(self.holidays) & set(self.worked)
+        if both:
+            raise ValueError(f"{min(both)} is a holiday and worked")
+        return self
+
+    def works(self, on: date) -> bool:
+        """Whether a date is a day of work."""
+        return Workdays(frozenset(self.rest_days), frozenset(self.holidays), frozenset(self.worked)).works(on)
 
 
 class Choice(Config):
@@ -165,6 +208,7 @@ class Network(Config):
     lines: Annotated[tuple[Line, ...], Field(min_length=1)]
     transfers: tuple[Transfer, ...] = ()
     periods: tuple[Period, ...] = ()
+    days: Days = Days()
     choice: Choice = Choice()
 
     @model_validator(mode="after")
@@ -172,9 +216,11 @@ class Network(Config):
         _once("station id", [station.id for station in self.stations])
         _once("line number", [line.number for line in self.lines])
         _once("period", [period.name for period in self.periods])
-        for a, b in itertools.pairwise(sorted(self.periods, key=lambda period: period.start)):
-            if b.start < a.end:
-                raise ValueError(f"periods {a.name} and {b.name} overlap")
+        for works in (True, False):
+            kept = sorted((p for p in self.periods if p.on(works)), key=lambda period: period.start)
+            for a, b in itertools.pairwise(kept):
+                if b.from_s < a.until_s:
+                    raise ValueError(f"periods {a.name} and {b.name} overlap")
         ids = {station.id for station in self.stations}
         for line in self.lines:
             for stop in line.stops:
@@ -197,6 +243,12 @@ class Network(Config):
                     raise ValueError(
                         f"a transfer names line {platform[0]} stop {platform[1]}, which is not there"
                     )
+            if transfer.from_ == transfer.to:
+                raise ValueError(
+                    f"a transfer leads from line {transfer.to[0]} stop {transfer.to[1]} to itself"
+                )
+        if NOWHERE in self.platforms:
+            raise ValueError("line 0 stop 0 is how records say that no entry is known; number it otherwise")
         for period in self.periods:
             for number in period.headway_min:
                 if not number.isdigit() or int(number) not in lines:
@@ -215,14 +267,22 @@ class Network(Config):
     @property
     def digest(self) -> str:
         """SHA-256 of the content, however the file was laid out."""
-        plain = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False)
+        content = self.model_dump(mode="json", by_alias=True)
+        if self.days == Days():  # as before there were kinds of days: a matrix made then still fits
+            del content["days"]
+        for period in content["periods"]:
+            if period["days"] == "all":
+                del period["days"]
+        plain = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(plain.encode()).hexdigest()
 
-    def period_at(self, moment: time | None) -> str:
-        """The period of an entry; empty: none is declared for it."""
+    def period_at(self, moment: datetime | time | None) -> str:
+        """The period of an entry, on a day of work if no date is given; empty: none is declared for it."""
         if moment is None:
             return ""
-        return next((p.name for p in self.periods if p.start <= moment < p.end), "")
+        works = self.days.works(moment.date()) if isinstance(moment, datetime) else True
+        at = seconds(moment)
+        return next((p.name for p in self.periods if p.on(works) and p.from_s <= at < p.until_s), "")
 
     def tracks(self) -> MetroNetwork:
         """The same network as the metro's tariff wants it: one file then gives fares and shares.
@@ -274,6 +334,11 @@ def read_network(path: FilePath) -> Network:
     if not isinstance(plain, dict):
         raise NETWORK_UNREADABLE(path=path, why="it holds no object")
     return Network.from_plain(plain, what=f"The network {path.name}")
+
+
+def seconds(moment: datetime | time) -> int:
+    """Whole seconds since midnight."""
+    return moment.hour * 3600 + moment.minute * 60 + moment.second
 
 
 def _once(what: str, values: Iterable[object]) -> None:

@@ -176,17 +176,18 @@ class Graph:
         rest = remaining if remaining is not None else self.remaining(goal)
         found: list[_Label] = []
         most = FAR
-        for label in self._labels(start, rest):
+        there = self.place[self._at[goal][0]]
+        for label in self._labels(start, there, rest):
             if label.least > most + TINY or len(found) == self.network.choice.paths_max:
                 break
-            if self.network.platforms[self.nodes[label.node]] == goal:
+            if self.place[label.node] == there:
                 found.append(label)
                 if len(found) == 1:
                     choice = self.network.choice
                     most = min(label.cost * choice.longest_ratio, label.cost + choice.longest_extra_min)
         return [self._path(label) for label in found]
 
-    def _labels(self, start: str, rest: list[float]) -> Iterator[_Label]:
+    def _labels(self, start: str, goal: int, rest: list[float]) -> Iterator[_Label]:
         """Partial paths in the order of the least their whole can cost."""
         ages = itertools.count()
         heap = []
@@ -203,10 +204,11 @@ class Graph:
             if label.age > LABELS_MAX:
                 return
             yield label
-            if rest[label.node] == 0:
+            if self.place[label.node] == goal:
                 continue
             for hop in self.hops[label.node]:
-                after = self._after(label, hop, rest, ages)
+                on_foot = hop.metres == 0 and self.place[hop.to] == goal  # that is no ride to the goal
+                after = None if on_foot else self._after(label, hop, rest, ages)
                 if after is not None:
                     heapq.heappush(heap, after)
 
@@ -218,8 +220,7 @@ class Graph:
         stations, lines, walk = label.stations, label.lines, hop.metres == 0
         if walk:
             line = 1 << self._line[hop.to]
-            arrives = rest[hop.to] == 0  # on foot: that is no ride to the goal
-            if label.walked or arrives or lines & line or (here != there and stations >> there & 1):
+            if label.walked or lines & line or (here != there and stations >> there & 1):
                 return None
             lines |= line
         elif stations >> there & 1:
@@ -255,7 +256,7 @@ class Graph:
 
     def _measure(self, hop: Hop) -> int:
         key = self.network.choice.key
-        return hop.metres if key == "metres" else round(hop.ride_min * 60) if key == "minutes" else 1
+        return hop.metres if key == "metres" else max(1, round(hop.ride_min * 60)) if key == "minutes" else 1
 
     def _leg(self, ridden: list[tuple[int, Hop]]) -> Leg:
         first, last = ridden[0][0], ridden[-1][1].to

@@ -69,6 +69,8 @@ def _spots(graph: Graph, found: Explained) -> tuple[dict[str, tuple[float, float
             inside.update(_along(graph.network, leg.board, leg.alight, leg.stops))
     box = raw[[number for number, s in enumerate(stations) if s.id in inside]]
     low, high = box.min(axis=0), box.max(axis=0)
+    if (high == low).all():  # one place alone: the whole network around it
+        low, high = raw.min(axis=0), raw.max(axis=0)
     span = np.maximum(high - low, (high - low).max() / 3)  # a straight way still gets a map, not a stripe
     scale = min((WIDTH - 2 * MARGIN) / span[0], HEIGHT_MAX / span[1])
     centre = (low + high) / 2
