@@ -34,8 +34,41 @@ BANK_FILE_INVALID = declare(
 )
 BANK_FILE_ACCOUNT = declare(
     "BANK_FILE_ACCOUNT",
-    "Statement {statement} is of account {account}, which is not the settlement account. Nothing was taken.",
-    "对账单 {statement} 的账户 {account} 不是清算账户，未导入任何内容。",
+    "{statement} is of account {account}, which is not the settlement account. Nothing was taken.",
+    "{statement} 的账户 {account} 不是清算账户，未导入任何内容。",
+)
+BANK_MESSAGE_UNKNOWN = declare(
+    "BANK_MESSAGE_UNKNOWN",
+    "{file} is no bank statement, notification or status report this office reads ({kinds}): {why}."
+    " Nothing was taken.",
+    "{file} 不是本系统可读的银行对账单、收支通知或付款状态报告（{kinds}）：{why}。未导入任何内容。",
+)
+BANK_MESSAGE_VERSION = declare(
+    "BANK_MESSAGE_VERSION",
+    "{file} is {found}; of these messages this office reads {kinds}. Nothing was taken; ask the bank for that"
+    " version.",
+    "{file} 为 {found}，本系统可读版本为 {kinds}。未导入任何内容，请向银行索取该版本。",
+)
+BANK_MESSAGE_INVALID = declare(
+    "BANK_MESSAGE_INVALID",
+    "{file} is no valid {message}: {why}. Nothing was taken.",
+    "{file} 不是有效的 {message}：{why}。未导入任何内容。",
+)
+BANK_MESSAGE_OTHERWISE = declare(
+    "BANK_MESSAGE_OTHERWISE",
+    "Message {message} was imported before with other content. Nothing was taken; ask the bank which of"
+    " the two is right.",
+    "报文 {message} 此前已导入且内容不同，未导入任何内容。请向银行核实哪一份正确。",
+)
+REPORT_UNKNOWN = declare(
+    "REPORT_UNKNOWN",
+    "Report {report} is about message {message}, which this office did not send. Nothing was taken.",
+    "状态报告 {report} 所指报文 {message} 并非本系统发出，未导入任何内容。",
+)
+REPORT_UNFIT = declare(
+    "REPORT_UNFIT",
+    "Report {report} does not fit payment file {message}: {why}. Nothing was taken; ask the bank.",
+    "状态报告 {report} 与付款文件 {message} 不符：{why}。未导入任何内容，请询问银行。",
 )
 BANK_STATEMENT_OTHERWISE = declare(
     "BANK_STATEMENT_OTHERWISE",

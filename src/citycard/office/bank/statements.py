@@ -3,31 +3,30 @@
 
 Every movement is posted between `cash:settlement` and what it was for, or `unallocated:settlement` while that
 is not known, under an id made of the statement and the movement's number. So what the ledger holds at the
-bank is what the bank says, to the fen, after every statement.
+bank is what the bank says, to the fen, after every statement. A movement that a notification told of before
+is booked already, and comes over from `notified:settlement` (see `entries`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
 
 from django.db import transaction
 
 from citycard.core.ledger import Transfer
 from citycard.office import audit, clock, ledger
-from citycard.office.bank import camt, matching, problems, schema
-from citycard.office.bank.models import BankAccount, BankEntry, BankStatement, Purpose
+from citycard.office.bank import camt, entries, problems, schema
+from citycard.office.bank.entries import Booked
+from citycard.office.bank.models import BankAccount, BankStatement, Purpose
 from citycard.office.bank.orders import scheme_id
 from citycard.office.intake import alarms
 from citycard.office.ledger import chart
 
-ACCOUNTS: Final = (chart.BANK, chart.CASH, chart.UNALLOCATED, chart.OWN)
-
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a file brought: movements, how many were matched, and whether it was known already."""
+    """What a file brought: new movements, how many were matched, and whether it was known already."""
 
     statements: list[str]
     entries: int
@@ -35,6 +34,7 @@ class Imported:
     closing_fen: int
     repeated: bool
     validated: bool
+    noticed: int = 0  # movements that a notification had told of before
 
     @property
     def unmatched(self) -> int:
@@ -53,19 +53,33 @@ def take(content: bytes, name: str, by: str) -> Imported:
         raise problems.BANK_FILE_INVALID(file=name, why=why)
     _refuse_altered(found)
     with transaction.atomic():
-        own = BankAccount.objects.select_for_update().filter(pk=scheme_id()).first()
-        if own is None:
-            raise problems.BANK_ACCOUNT_MISSING(participants=scheme_id())
+        own = own_account()
         taken = [one for one in found if _new(one)]
-        entries = [entry for one in taken for entry in _take(one, own, by, validated)]
+        booked = [_take(one, own, by, validated) for one in taken]
+    new = [entry for one in booked for entry in one.new]
     return Imported(
         [one.id for one in found],
-        len(entries),
-        sum(entry.purpose != Purpose.OPEN for entry in entries),
+        len(new),
+        sum(entry.purpose != Purpose.OPEN for entry in new),
         -ledger.balance(chart.CASH),
         not taken,
         validated,
+        sum(one.known for one in booked),
     )
+
+
+def own_account() -> BankAccount:
+    """The settlement account, locked: files about it are taken one after another. BANK_ACCOUNT_MISSING."""
+    own = BankAccount.objects.select_for_update().filter(pk=scheme_id()).first()
+    if own is None:
+        raise problems.BANK_ACCOUNT_MISSING(participants=scheme_id())
+    return own
+
+
+def must_be(own: BankAccount, account: str, name: str) -> None:
+    """BANK_FILE_ACCOUNT when a file is about another account than ours."""
+    if account != own.number:
+        raise problems.BANK_FILE_ACCOUNT(statement=name, account=account[-4:].rjust(8, "*"))
 
 
 def _digest(statement: camt.Statement) -> str:
@@ -89,26 +103,21 @@ def _new(one: camt.Statement) -> bool:
     return not BankStatement.objects.filter(pk=one.id).exists()
 
 
-def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> list[BankEntry]:
-    if one.account != own.number:
-        raise problems.BANK_FILE_ACCOUNT(statement=one.id, account=one.account[-4:].rjust(8, "*"))
+def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> Booked:
+    must_be(own, one.account, one.id)
     if one.sum_fen != one.closing_fen:
         raise problems.BANK_STATEMENT_SUMS(statement=one.id, sum_fen=one.sum_fen, closing_fen=one.closing_fen)
-    ledger.open_accounts(ACCOUNTS)
+    ledger.open_accounts(entries.ACCOUNTS)
     _open_with(one)
     statement = BankStatement.objects.create(
         id=one.id, digest=_digest(one), account=one.account, ends_on=one.ends_on,
         opening_fen=one.opening_fen, closing_fen=one.closing_fen, imported_at=clock.now(), imported_by=by,
         validated=validated,
     )  # fmt: skip
-    entries = [_entry(statement, number, move) for number, move in enumerate(one.movements, start=1)]
-    for entry in entries:
-        matching.match(entry)
-    BankEntry.objects.bulk_create(entries)
-    ledger.post_or_fail([_booking(entry) for entry in entries if entry.amount_fen])
+    booked = entries.book(statement, one.movements)
     assert -ledger.balance(chart.CASH) == one.closing_fen, "the books hold what the bank says"
-    audit.record(by, "import_bank_statement", one.id, entries=len(entries), closing_fen=one.closing_fen)
-    return entries
+    audit.record(by, "import_bank_statement", one.id, entries=len(one.movements), closing_fen=one.closing_fen)
+    return booked
 
 
 def _open_with(one: camt.Statement) -> None:
@@ -126,21 +135,3 @@ def _open_with(one: camt.Statement) -> None:
         ledger.post_or_fail(
             [Transfer("bank:opening", debit, credit, abs(one.opening_fen), "bank_opening", ref=one.id)]
         )
-
-
-def _entry(statement: BankStatement, number: int, move: camt.Movement) -> BankEntry:
-    return BankEntry(
-        statement=statement, number=number, credit=move.credit, amount_fen=move.amount_fen,
-        reversal=move.reversal, booked_on=move.booked_on, end_to_end=move.end_to_end, bank_ref=move.bank_ref,
-        text=move.text, party=move.party, party_account=move.party_account,
-    )  # fmt: skip
-
-
-def _booking(entry: BankEntry) -> Transfer:
-    other = matching.counter_account(entry)
-    debit, credit = (chart.CASH, other) if entry.credit else (other, chart.CASH)
-    return Transfer(
-        matching.transfer_id(entry), debit, credit, entry.amount_fen,
-        "bank_in" if entry.credit else "bank_out",
-        business_date=entry.booked_on, ref=entry.order_id or entry.bank_ref,
-    )  # fmt: skip
