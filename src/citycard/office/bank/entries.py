@@ -3,9 +3,9 @@
 
 A notified movement is booked against `notified:settlement`, and from there to the bank's account when its
 statement comes; so `cash:settlement` is always what statements say. Two files speak of one movement when
-amount, direction and the servicer's reference are the same, or, where one of them has no such reference, end-
-to-end id and booking date. One file may tell of an entry as a whole and another of its transactions: then the
-whole is replaced by its parts while nobody has matched it.
+amount, direction and the servicer's reference are the same, or, where one of them has no such reference, the
+end-to-end id and the booking date. One file may tell of an entry as a whole and another of its transactions:
+then the whole is replaced by its parts while nobody has matched it.
 """
 
 from __future__ import annotations

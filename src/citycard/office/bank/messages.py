@@ -17,7 +17,7 @@ from citycard.office.intake import alarms
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a file brought; `left` are notified movements without a reference, which their statement brings."""
+    """What a file brought; `left` are notified movements without a reference: their statement brings them."""
 
     message: str  # such as camt.054.001.08
     names: list[str]
