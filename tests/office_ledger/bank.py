@@ -44,16 +44,25 @@ class Bank:
                 moves.append(Move(f"-{yuan}" if ours else yuan, name))
         return self.says(on, *moves)
 
-    def says(self, on: date, *moves: Move, name: str = "", opening: int | None = None, off: int = 0) -> bytes:
+    def says(
+        self,
+        on: date,
+        *moves: Move,
+        name: str = "",
+        opening: int | None = None,
+        off: int = 0,
+        numbered: bool = False,
+    ) -> bytes:
         """A statement of these movements; `opening` and `off` make it a wrong one."""
         self.statements += 1
         before = self.held_fen if opening is None else opening
         self.held_fen = before + sum(round(float(m.yuan) * 100) for m in moves)
         entries = _entries(on, moves)
+        number = f"<ElctrncSeqNb>{self.statements}</ElctrncSeqNb>" if numbered else ""
         made = f"""<?xml version="1.0" encoding="UTF-8"?>
 <Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt>
 <GrpHdr><MsgId>M{self.statements}</MsgId><CreDtTm>{on}T23:00:00</CreDtTm></GrpHdr>
-<Stmt><Id>{name or f"S{self.statements}"}</Id><Acct><Id><Othr><Id>{self.account}</Id></Othr></Id></Acct>
+<Stmt><Id>{name or f"S{self.statements}"}</Id>{number}<Acct><Id><Othr><Id>{self.account}</Id></Othr></Id></Acct>
 {_balance("OPBD", before, on)}{_balance("CLBD", self.held_fen + off, on)}{entries}</Stmt>
 </BkToCstmrStmt></Document>""".encode()
         self.said.append(made)

@@ -58,6 +58,7 @@ class Statement:
     closing_fen: int
     ends_on: date
     movements: tuple[Movement, ...]
+    sequence: int | None = None  # where the bank numbers its statements
 
     @property
     def sum_fen(self) -> int:
@@ -108,7 +109,9 @@ def _statement(node: ET.Element) -> Statement:
     account = reading.account(node)
     opening, _ = _balance(node, OPENING, name)
     closing, ends_on = _balance(node, CLOSING, name)
-    return Statement(name, account, opening, closing, ends_on, _all_movements(node))
+    number = reading.text(node, "ElctrncSeqNb") or reading.text(node, "LglSeqNb")
+    sequence = int(number) if number else None
+    return Statement(name, account, opening, closing, ends_on, _all_movements(node), sequence)
 
 
 def _balance(node: ET.Element, codes: tuple[str, ...], name: str) -> tuple[int, date]:

@@ -121,6 +121,7 @@ class BankStatement(models.Model):
     ends_on = models.DateField(_("closing date"))
     opening_fen = models.BigIntegerField(_("opening balance (fen)"))
     closing_fen = models.BigIntegerField(_("closing balance (fen)"))
+    sequence = models.PositiveBigIntegerField(_("the bank's number"), null=True, blank=True)
     imported_at = models.DateTimeField(_("imported"))
     imported_by = models.CharField(_("imported by"), max_length=150)
     validated = models.BooleanField(_("validated against the schema"))

@@ -89,6 +89,12 @@ BANK_STATEMENT_GAP = declare(
     "对账单 {statement} 期初余额为 {opening_fen} 分，账本中银行存款为 {held_fen} 分。"
     "缺少中间的对账单，请先导入。",
 )
+BANK_STATEMENT_SEQUENCE = declare(
+    "BANK_STATEMENT_SEQUENCE",
+    "Statement {statement} is the bank's number {sequence}, and number {before} was not imported. Import that"
+    " one first.",
+    "对账单 {statement} 为银行第 {sequence} 号，而第 {before} 号尚未导入。请先导入前一份。",
+)
 ENTRY_MISMATCH = declare(
     "ENTRY_MISMATCH",
     "Entry {entry} cannot be matched like this: {why}. Nothing was changed.",

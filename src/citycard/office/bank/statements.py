@@ -112,7 +112,7 @@ def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> Bo
     statement = BankStatement.objects.create(
         id=one.id, digest=_digest(one), account=one.account, ends_on=one.ends_on,
         opening_fen=one.opening_fen, closing_fen=one.closing_fen, imported_at=clock.now(), imported_by=by,
-        validated=validated,
+        validated=validated, sequence=one.sequence,
     )  # fmt: skip
     booked = entries.book(statement, one.movements)
     assert -ledger.balance(chart.CASH) == one.closing_fen, "the books hold what the bank says"
@@ -124,6 +124,7 @@ def _open_with(one: camt.Statement) -> None:
     """The first statement brings what was at the bank before; every later one must follow on."""
     held_fen = -ledger.balance(chart.CASH)
     if BankStatement.objects.exists():
+        _after_the_one_before(one)
         if held_fen != one.opening_fen:
             raise problems.BANK_STATEMENT_GAP(
                 statement=one.id, opening_fen=one.opening_fen, held_fen=held_fen
@@ -134,4 +135,16 @@ def _open_with(one: camt.Statement) -> None:
         debit, credit = (chart.CASH, chart.OWN) if put_in else (chart.OWN, chart.CASH)
         ledger.post_or_fail(
             [Transfer("bank:opening", debit, credit, abs(one.opening_fen), "bank_opening", ref=one.id)]
+        )
+
+
+def _after_the_one_before(one: camt.Statement) -> None:
+    """Where the bank numbers its statements, the one before is here; balances alone may fit by chance."""
+    numbered = BankStatement.objects.exclude(sequence=None)
+    if one.sequence in (None, 1) or not numbered.exists():  # numbers begin anew, or have just begun
+        return
+    assert one.sequence is not None
+    if not numbered.filter(sequence=one.sequence - 1).exists():
+        raise problems.BANK_STATEMENT_SEQUENCE(
+            statement=one.id, sequence=one.sequence, before=one.sequence - 1
         )

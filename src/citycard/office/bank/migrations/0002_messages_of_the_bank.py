@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name="bankstatement",
+            name="sequence",
+            field=models.PositiveBigIntegerField(blank=True, null=True, verbose_name="the bank's number"),
+        ),
+        migrations.AddField(
             model_name="bankentry",
             name="entry_ref",
             field=models.CharField(blank=True, db_index=True, default="", editable=False, max_length=35),

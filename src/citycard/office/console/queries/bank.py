@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from citycard.office.bank import matching, standing
-from citycard.office.bank.models import BankAccount, BankEntry, PaymentOrder, Purpose, State
+from citycard.office.bank.models import BankAccount, BankEntry, BankMessage, PaymentOrder, Purpose, State
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import participants
@@ -37,6 +37,7 @@ class OrderLine:
     open_fen: int
     state_text: Text
     account: str
+    told_text: Text  # the bank's newest word on it
 
 
 def order_lines(rows: Iterable[PaymentOrder]) -> list[OrderLine]:
@@ -57,9 +58,15 @@ def order_lines(rows: Iterable[PaymentOrder]) -> list[OrderLine]:
                 payment.open_fen if row.state != State.REJECTED else 0,
                 labels.PAYMENT_STATES.get(row.state, row.state),
                 accounts.get(who, ""),
+                labels.TOLD.get(row.told, row.told),
             )
         )
     return found
+
+
+def bank_messages(rows: Iterable[BankMessage]) -> list[dict[str, Any]]:
+    """Notifications and status reports, with the bank's word on the whole file in words."""
+    return [{"row": row, "told": labels.TOLD.get(row.told, row.told)} for row in rows]
 
 
 def open_orders() -> list[OrderLine]:
