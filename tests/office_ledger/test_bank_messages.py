@@ -265,7 +265,7 @@ def _outcome(files: list[bytes]) -> list[Any]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking a pile of files takes minutes

@@ -225,18 +225,14 @@ def _pay(
 ) -> ExchangeHold:
     on = found.settled_on
     books.post_payment(on, _legs(found, wanted_fen), step)
-    found.paid_fen, found.words, found.decided_by = (
-        wanted_fen,
-        words.strip(),
-        ", ".join(who.name for who in people),
-    )
-    found.decided_at = clock.now()
+    found.paid_fen, found.words = wanted_fen, words.strip()
+    found.decided_at, found.decided_by = clock.now(), ", ".join(who.name for who in people)
     whole = step == OURS or found.told_fen == found.ours_fen
     found.state = ExchangeHold.State.PAID if whole else ExchangeHold.State.PARTLY
     found.save()
     audit.record(
-        people[0].name, step, on.isoformat(), second=people[1].name, told_fen=found.told_fen, ours_fen=found.ours_fen,
-        paid_fen=found.paid_fen, words=words.strip(),
+        people[0].name, step, on.isoformat(), second=people[1].name, told_fen=found.told_fen,
+        ours_fen=found.ours_fen, paid_fen=found.paid_fen, words=found.words,
     )  # fmt: skip
     return found
 
