@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from citycard.core.problem import Problem
 from citycard.office import ledger
-from citycard.office.bank import messages, orders, schema
+from citycard.office.bank import checking, messages, orders, schema
 from citycard.office.bank.models import BankEntry, BankMessage, PaymentFile, PaymentOrder, Purpose, State
 from citycard.office.intake.models import Alarm
 from citycard.office.ledger.models import LedgerAccount
 from citycard.office.settlement.models import Payment
-from tests.office_ledger.bank import Bank, Move, report
+from tests.office_ledger.bank import OURS, Bank, Move, report
 from tests.office_ledger.conftest import BUS, DAY, City
 from tests.office_ledger.test_bank import (
     FROM_ISSUER,
+    NUMBERS,
     TO_BUS,
     TO_METRO,
     held_at_bank,
@@ -211,6 +212,52 @@ def test_messages_conform_to_the_schemas_of_iso_20022(settled: City) -> None:
     assert take(report("R1", file.content, "", {TO_BUS: "ACSC"}, "03")).validated
     assert take(report("R2", file.content, "ACCP", version="12")).validated
     assert not take(report("R3", file.content, "ACCP", version="10")).validated  # no schema comes along
+
+
+def test_a_payment_file_is_looked_over_before_it_is_sent(settled: City) -> None:
+    file = ordered()
+    good = file.content
+    assert checking.check(good.encode(), "f.xml").sum_fen == 1600
+    assert (
+        checking.check(good.replace("\n", "\r\n").encode(), "f.xml").transfers == 3
+    )  # another system's line ends
+    total = "<CtrlSum>16.00</CtrlSum>"
+    moved = good.replace(">5.00</Inst", ">5.01</Inst").replace(">3.00</Inst", ">2.99</Inst")
+    wrong = {
+        "it is pain.001.001.03": good.replace("pain.001.001.09", "pain.001.001.03"),
+        "USD, not yuan": good.replace('Ccy="CNY"', 'Ccy="USD"', 1),
+        "held in USD": good.replace("<Ccy>CNY", "<Ccy>USD", 1),
+        "which was not ordered": good.replace(OURS, "6222999900001111"),
+        "CtrlSum is 16.01": good.replace(total, "<CtrlSum>16.01</CtrlSum>"),
+        "NbOfTxs is 4": good.replace("<NbOfTxs>3", "<NbOfTxs>4"),
+        "asks for 5.01, ordered is 5.00": moved,
+        "stands in it twice": good.replace(TO_METRO, TO_BUS),
+        "made no message": good.replace("<MsgId>CITYCARD", "<MsgId>CITY"),
+        "not those that were written": good.replace(NUMBERS[BUS], "6222999900001111"),
+        "it is no XML": good[:-9],
+    }
+    for why, content in wrong.items():
+        with pytest.raises(Problem) as told:
+            checking.check(content.encode(), "f.xml")
+        assert (told.value.code, why in told.value.text()) == ("PAYMENT_FILE_WRONG", True), told.value.text()
+    take(Bank().answer(good, DAY))
+    with pytest.raises(Problem, match="executed already"):
+        checking.check(good.encode(), "f.xml")
+
+
+def test_statements_out_of_their_row_are_refused(settled: City) -> None:
+    bank = Bank()
+    take(bank.says(DAY, Move("1.00"), numbered=True))
+    second, third = (bank.says(DAY, Move(yuan), numbered=True) for yuan in ("-1.00", "1.00"))
+    assert refused(third.replace(b"<ElctrncSeqNb>3</ElctrncSeqNb>", b"")) == "BANK_STATEMENT_GAP"
+    fourth = bank.says(DAY, Move("2.00"), opening=100, numbered=True)  # its balance fits by chance
+    assert refused(fourth) == "BANK_STATEMENT_SEQUENCE"
+    twice = second.replace(b"</Stmt>", b"</Stmt>" + second[second.index(b"<Stmt>") : second.index(b"</BkTo")])
+    assert refused(twice) == "BANK_FILE_INVALID"
+    assert refused(second.replace(b"camt.053.001.08", b"camt.053.001.02")) == "BANK_MESSAGE_VERSION"
+    take(second)
+    take(third)
+    assert held_at_bank() == 100
 
 
 WORDS = st.lists(st.sampled_from(("PDNG", "ACSP", "RJCT AC04", "ACSC")), max_size=3)

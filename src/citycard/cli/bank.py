@@ -100,6 +100,19 @@ def take(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = False)
 
 
 @app.command()
+def check(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
+    """Whether a payment file is still what was ordered, before it is sent. 发送前核对付款文件。"""
+    content = _read(file)
+    from citycard.cli import operate
+
+    operate.ready(home)
+    from citycard.office.bank import checking
+
+    found = checking.check(content, file.name)
+    _tell({name: getattr(found, name) for name in found.__slots__}, as_json)
+
+
+@app.command()
 def sent(message: Message, home: Home = options.HOME_DEFAULT) -> None:
     """Note that a payment file was sent to the bank. 标记付款文件已发送。"""
     from citycard.cli import operate

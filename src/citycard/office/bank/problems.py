@@ -27,6 +27,11 @@ PAYMENT_UNKNOWN = declare(
     "There is no payment file or order {name!r}.",
     "没有付款文件或付款指令“{name}”。",
 )
+PAYMENT_FILE_WRONG = declare(
+    "PAYMENT_FILE_WRONG",
+    "{file} is no payment file to send: {why}. Fetch it again with `citycard pay`, or from the console.",
+    "{file} 不是可发送的付款文件：{why}。请用 `citycard pay` 或在控制台重新获取。",
+)
 BANK_FILE_INVALID = declare(
     "BANK_FILE_INVALID",
     "{file} is no bank statement this office reads (camt.053.001.08): {why}. Nothing was taken.",
