@@ -35,7 +35,7 @@ from citycard.office.console.views.pages import cut
 from citycard.office.participants.workdays import workdays
 from citycard.office.staff.roles import Actor
 
-NEWEST: Final = 20  # files and statements on the page
+NEWEST: Final = 20  # statements and messages on the page
 
 
 @page("bank")
@@ -47,14 +47,11 @@ def bank(request: HttpRequest, by: Actor) -> HttpResponse:
             return refused(request)
         _told(request, lambda: _act(request, by))
         return redirect("console:bank")
-    files = PaymentFile.objects.order_by("-made_at", "-id")[:NEWEST]
     context = {
         "balances": standing.balances(),
         "open": queries.open_orders(),
         "unmatched": queries.unmatched(),
-        "files": [
-            {"row": one, "state_text": labels.PAYMENT_STATES.get(one.state, one.state)} for one in files
-        ],
+        "files": queries.files(),
         "statements": BankStatement.objects.order_by("-imported_at", "-ends_on")[:NEWEST],
         "messages_of_the_bank": queries.bank_messages(BankMessage.objects.select_related("file")[:NEWEST]),
         "mine": mine,
