@@ -14,6 +14,7 @@ from citycard.office import ledger
 from citycard.office.audit.models import AuditEntry
 from citycard.office.ledger.models import LedgerTransfer
 from citycard.office.partners import held
+from citycard.office.partners.reconcile import reconcile
 from citycard.office.staff.roles import Actor, Role
 from tests.interop.conftest import (
     BUS,
@@ -87,7 +88,9 @@ def test_what_both_agree_on_is_paid_and_the_rest_carried(west_differs: Place) ->
     assert came(west_differs[HUB].file("BP", again)) == "taken"
     assert balances() == (98, -98, 0)
     assert code(held.pay_ours, DAY, KIM, LEE, "they gave way") == "HOLD_UNADJUSTED"
+    assert reconcile().differing == [str(DAY)]
     assert held.pay_ours(DAY, LEE, KIM, "letter of 9 March", accepted=True).state == "paid"
+    assert (reconcile().differing, reconcile().decided, reconcile().agrees) == ([], [str(DAY)], True)
     assert balances() == (0, 0, 0)
     assert code(held.pay_ours, DAY, KIM, LEE, "again", accepted=True) == "HOLD_STATE"
     assert list(
