@@ -94,11 +94,14 @@ def recognise(content: bytes, name: str) -> str:
 
 
 def _take_notices(found: list[camt.Notification], message: str, by: str, validated: bool) -> Taken:
-    new = [one for one in found if _new(BankMessage.Kind.NOTICE, one.id, _digest(one))]
+    for one in found:
+        _refuse_altered(BankMessage.Kind.NOTICE, one.id, _digest(one))
     booked = []
     with transaction.atomic():
         own = statements.own_account()
-        for one in new:
+        for one in found:
+            if _known(BankMessage.Kind.NOTICE, one.id):
+                continue
             statements.must_be(own, one.account, one.id)
             row = BankMessage.objects.create(
                 kind=BankMessage.Kind.NOTICE, name=one.id, digest=_digest(one), lines=len(one.movements),
@@ -108,17 +111,18 @@ def _take_notices(found: list[camt.Notification], message: str, by: str, validat
             audit.record(by, "import_bank_notification", one.id, entries=len(one.movements))
     brought = [entry for one in booked for entry in one.new]
     return Taken(
-        message, [one.id for one in found], not new, validated, len(brought),
+        message, [one.id for one in found], not booked, validated, len(brought),
         sum(entry.purpose != Purpose.OPEN for entry in brought), sum(one.known for one in booked),
         sum(one.left for one in booked),
     )  # fmt: skip
 
 
 def _take_report(told: status.Report, message: str, by: str, validated: bool) -> Taken:
-    if not _new(BankMessage.Kind.REPORT, told.id, _digest(told)):
-        return Taken(message, [told.id], True, validated)
+    _refuse_altered(BankMessage.Kind.REPORT, told.id, _digest(told))
     with transaction.atomic():
         statements.own_account()
+        if _known(BankMessage.Kind.REPORT, told.id):
+            return Taken(message, [told.id], True, validated)
         done = reports.apply(told)
         BankMessage.objects.create(
             kind=BankMessage.Kind.REPORT, name=told.id, digest=_digest(told), file=done.file,
@@ -135,15 +139,17 @@ def _take_report(told: status.Report, message: str, by: str, validated: bool) ->
     )  # fmt: skip
 
 
-def _new(kind: str, name: str, digest: str) -> bool:
-    """Whether a message is not known yet; one with other content under a known id is an alarm."""
+def _known(kind: str, name: str) -> bool:
+    """Whether a message was imported before; asked while the settlement account is locked."""
+    return BankMessage.objects.filter(kind=kind, name=name).exists()
+
+
+def _refuse_altered(kind: str, name: str, digest: str) -> None:
+    """A message known with other content is an alarm, kept although nothing else is."""
     known = BankMessage.objects.filter(kind=kind, name=name).first()
-    if known is None:
-        return True
-    if known.digest != digest:
+    if known is not None and known.digest != digest:
         alarms.raise_alarm(alarms.STATEMENT_OTHERWISE, name, digest)
         raise problems.BANK_MESSAGE_OTHERWISE(message=name)
-    return False
 
 
 def _digest(told: camt.Notification | status.Report) -> str:

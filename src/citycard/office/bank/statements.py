@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
 from django.db import transaction
 
@@ -22,6 +23,8 @@ from citycard.office.bank.models import BankAccount, BankStatement, Purpose
 from citycard.office.bank.orders import scheme_id
 from citycard.office.intake import alarms
 from citycard.office.ledger import chart
+
+COUNT_MAX: Final = 99_999  # a bank whose numbers are larger makes them of dates, which have gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +144,9 @@ def _open_with(one: camt.Statement) -> None:
 def _after_the_one_before(one: camt.Statement) -> None:
     """Where the bank numbers its statements, the one before is here; balances alone may fit by chance."""
     numbered = BankStatement.objects.exclude(sequence=None)
-    if one.sequence in (None, 1) or not numbered.exists():  # numbers begin anew, or have just begun
+    begins = one.sequence in (None, 1) or not numbered.exists()  # they begin anew, or have just begun
+    if one.sequence is None or begins or one.sequence > COUNT_MAX:
         return
-    assert one.sequence is not None
     if not numbered.filter(sequence=one.sequence - 1).exists():
         raise problems.BANK_STATEMENT_SEQUENCE(
             statement=one.id, sequence=one.sequence, before=one.sequence - 1

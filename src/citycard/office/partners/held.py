@@ -141,6 +141,7 @@ def difference(on: date) -> Difference:
     if found is None:
         raise HOLD_UNKNOWN(date=on)
     us = desk.own()
+    found.ours_fen = _ours_now(on)
     told = {
         row.counterparty_org: (row.taps, row.amount_fen, row.net_fen)
         for row in ExchangePosition.objects.filter(settled_on=on, member_org=us.org)
@@ -161,7 +162,7 @@ def difference(on: date) -> Difference:
 def explained(on: date) -> int:
     """What adjustments of the date's taps, booked on other dates, change of our net."""
     refs = [f"exchange:{serial:012d}" for serial in _serials(on)]
-    hub = chart.position(desk.member(desk.own().hub).participant)
+    hub = _hub()
     moved = 0
     for at in range(0, len(refs), CHUNK):
         rows = LedgerTransfer.objects.filter(code=money.ADJUSTED, ref__in=refs[at : at + CHUNK])
@@ -215,8 +216,7 @@ def _decide(on: date, first: Actor, second: Actor, words: str) -> ExchangeHold:
     found = ExchangeHold.objects.select_for_update().filter(pk=on).first()
     if found is None:
         raise HOLD_UNKNOWN(date=on)
-    hub = chart.position(desk.member(desk.own().hub).participant)
-    found.ours_fen = -books.nets(on).get(hub, 0)
+    found.ours_fen = _ours_now(on)
     return found
 
 
@@ -237,13 +237,23 @@ def _pay(
     return found
 
 
+def _hub() -> str:
+    """The hub's position in our books."""
+    return chart.position(desk.member(desk.own().hub).participant)
+
+
+def _ours_now(on: date) -> int:
+    """Our net of a date with the hub, by the books as they are."""
+    return -books.nets(on).get(_hub(), 0)
+
+
 def _legs(found: ExchangeHold, wanted_fen: int) -> dict[str, int]:
     """What is still to be paid to each account so that our net with the hub becomes `wanted_fen`.
 
     What is not paid with the hub is not paid at home either, by those on whose side it is, in proportion.
     """
     on = found.settled_on
-    hub = chart.position(desk.member(desk.own().hub).participant)
+    hub = _hub()
     due, rest = books.nets(on), found.ours_fen - wanted_fen
     if rest:
         due[hub] += rest
@@ -265,7 +275,7 @@ def _ours(cleared: Iterable[ExchangedTap], on: date) -> dict[str, tuple[int, int
         found.setdefault(_other(tap, member_of), Counter()).update(
             taps=1, amount_fen=tap.amount_fen, net_fen=net
         )
-    hub = chart.position(desk.member(desk.own().hub).participant)
+    hub = _hub()
     for dispute in Dispute.objects.filter(adjusted_on=on).select_related("tap"):
         legs = LedgerTransfer.objects.filter(
             code=money.ADJUSTED, id__startswith=f"adjust:{dispute.adjust_serial:012d}:"
