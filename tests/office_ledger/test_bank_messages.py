@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from citycard.core.problem import Problem
 from citycard.office import ledger
-from citycard.office.bank import checking, messages, orders, schema
+from citycard.office.bank import camt, checking, messages, orders, pain, schema, status
 from citycard.office.bank.models import BankEntry, BankMessage, PaymentFile, PaymentOrder, Purpose, State
 from citycard.office.intake.models import Alarm
 from citycard.office.ledger.models import LedgerAccount
@@ -37,6 +38,16 @@ PAID = (
     Move("-5.00", TO_BUS, ref="A1"),
     Move("-3.00", TO_METRO, ref="A2"),
     Move("8.00", FROM_ISSUER, ref="A3"),
+)
+
+
+US, THEM = pain.Account("清分中心", OURS, "102100099996"), pain.Account("公交", "6222001", "102100099996")
+MADE = pain.document(
+    "CITYCARD-1",
+    datetime(2026, 3, 2, 9, 0),
+    "清分中心",
+    DAY,
+    [pain.Instruction("X", US, THEM, 500, "清算款")],
 )
 
 
@@ -262,6 +273,31 @@ def test_statements_out_of_their_row_are_refused(settled: City) -> None:
 
 WORDS = st.lists(st.sampled_from(("PDNG", "ACSP", "RJCT AC04", "ACSC")), max_size=3)
 MOVED = st.sampled_from(((), ("pay",), ("pay", "pay"), ("pay", "return"), ("pay", "return", "pay")))
+
+
+SAMPLES = {
+    "camt.053": (Bank().says(DAY, *PAID, numbered=True), camt.read),
+    "camt.054": (Bank().notifies(DAY, "N1", *PAID), camt.notifications),
+    "pain.001": (MADE, pain.read),
+    "pain.002": (
+        report("R", MADE.decode(), "PART", {"X": "RJCT AC04"}),
+        lambda content: status.read(content, "pain.002.001.12"),
+    ),
+}
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(sorted(SAMPLES)))
+def test_a_damaged_message_is_read_or_is_wrong_and_nothing_else(data: st.DataObject, kind: str) -> None:
+    good, read = SAMPLES[kind]
+    read(good)
+    at = data.draw(st.integers(0, len(good) - 1))
+    end = at + data.draw(st.integers(0, 20))
+    put = data.draw(st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode)))
+    try:
+        read(good[:at] + put + good[end:])
+    except ValueError as told:
+        assert str(told)
 
 
 class _Undo(Exception):

@@ -110,7 +110,7 @@ def _statement(node: ET.Element) -> Statement:
     opening, _ = _balance(node, OPENING, name)
     closing, ends_on = _balance(node, CLOSING, name)
     number = reading.text(node, "ElctrncSeqNb") or reading.text(node, "LglSeqNb")
-    sequence = int(number) if number else None
+    sequence = reading.count(number) if number else None
     return Statement(name, account, opening, closing, ends_on, _all_movements(node), sequence)
 
 
@@ -134,7 +134,7 @@ def _agree_with_summary(node: ET.Element, entries: list[ET.Element]) -> None:
     for path, wanted in (("TtlNtries", None), ("TtlCdtNtries", True), ("TtlDbtNtries", False)):
         counted = [one for one in entries if wanted is None or reading.credit(one) is wanted]
         number = reading.text(node, f"TxsSummry/{path}/NbOfNtries")
-        if number and int(number) != len(counted):
+        if number and reading.count(number) != len(counted):
             raise ValueError(f"{path} counts {number[:15]} entries, there are {len(counted)}")
         total = reading.text(node, f"TxsSummry/{path}/Sum")
         if total and reading.fen(total) != (sum_fen := sum(reading.amount(one) for one in counted)):

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 SIZE_MAX: Final = 64 * 1024 * 1024  # a million entries; more is no day of a scheme
 AMOUNT: Final = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,5}))?")
+COUNT: Final = re.compile(r"[0-9]{1,18}")
 CURRENCY: Final = "CNY"
 ISO_20022: Final = "urn:iso:std:iso:20022:tech:xsd:"
 NAME_MAX, REF_MAX, ACCOUNT_MAX, TEXT_MAX = 140, 35, 34, 200
@@ -78,6 +79,13 @@ def fen(value: str) -> int:
     if parts[2:].strip("0"):
         raise ValueError(f"the amount {value} is no whole number of fen")
     return int(whole[1]) * 100 + int(parts[:2])
+
+
+def count(value: str) -> int:
+    """A count, or a number that a bank gives: at most 18 digits."""
+    if not COUNT.fullmatch(value):
+        raise ValueError(f"{value[:20]!r} is no count")
+    return int(value)
 
 
 def day(value: str) -> date:

@@ -87,7 +87,7 @@ def _whole(node: ET.Element, name: str, status: str) -> Line:
         reading.name(node, name),
         reading.text(node, status),
         _why(node),
-        count=int(number) if number else None,
+        count=reading.count(number) if number else None,
         sum_fen=reading.fen(total) if total else None,
     )
 
