@@ -37,6 +37,12 @@ CLERK = Actor("lin", frozenset({Role.CLERK}))
 HUB_AT, OWN_AT = f"position:{PARTICIPANTS[HUB]}", f"position:{ISSUERS[WEST]}"
 
 
+BP = {
+    "settled_on": DAY, "member_org": WEST, "counterparty_org": HUB, "net_fen": -179, "taps": 1,
+    "amount_fen": 180, "fee_fen": 2, "issuer_share_fen": 1, "acquirer_share_fen": 0,
+}  # fmt: skip
+
+
 @pytest.fixture
 def west_differs(west: Place) -> Place:
     """Two taps of our cards cleared: by our books we owe 277 fen; the hub says 179, for it has one of them."""
@@ -47,10 +53,7 @@ def west_differs(west: Place) -> Place:
         )
         rows.append(row)
     assert came(west[HUB].file("CL", rows)) == "taken"
-    sums = {"taps": 1, "amount_fen": 180, "fee_fen": 2, "issuer_share_fen": 1, "acquirer_share_fen": 0}
-    head = {"settled_on": DAY, "member_org": WEST} | sums
-    told = [head | {"counterparty_org": org, "net_fen": -179} for org in (EAST, HUB)]
-    assert came(west[HUB].file("BP", told)) == "taken"
+    assert came(west[HUB].file("BP", [BP | {"counterparty_org": EAST}, BP])) == "taken"
     return west
 
 
@@ -83,9 +86,7 @@ def test_what_both_agree_on_is_paid_and_the_rest_carried(west_differs: Place) ->
     assert (done.state, done.paid_fen, done.disputed_fen) == ("partly", -179, -98)
     assert balances() == (98, -98, 0)  # the rest stays where it was, with nothing on its way
     assert code(held.pay_agreed, DAY, KIM, LEE, "again") == "HOLD_STATE"
-    again = [{"settled_on": DAY, "member_org": WEST, "counterparty_org": HUB, "net_fen": -179, "taps": 1,
-              "amount_fen": 180, "fee_fen": 2, "issuer_share_fen": 1, "acquirer_share_fen": 0}]  # fmt: skip
-    assert came(west_differs[HUB].file("BP", again)) == "taken"
+    assert came(west_differs[HUB].file("BP", [BP])) == "taken"
     assert balances() == (98, -98, 0)
     assert code(held.pay_ours, DAY, KIM, LEE, "they gave way") == "HOLD_UNADJUSTED"
     assert reconcile().differing == [str(DAY)]
@@ -116,6 +117,21 @@ def test_ours_is_paid_when_an_adjustment_makes_up_the_difference(west_differs: P
     assert held.pay_ours(DAY, KIM, LEE, "adjustment 1").paid_fen == -277
     assert balances() == (-98, 98, 0)  # the adjustment is of its own date
     books.pay(later)
+    assert balances() == (0, 0, 0)
+
+
+def test_a_date_that_was_held_is_never_paid_by_itself(west_differs: Place) -> None:
+    """The hub tells its position again when our books have come to it: people have paid that already."""
+    from citycard.office.partners import books, taps
+    from citycard.office.partners.models import ExchangedTap
+
+    held.pay_agreed(DAY, KIM, LEE, "179 is certain")
+    tap = ExchangedTap.objects.get(serial=72)
+    books.post_adjustment(1, tap, taps.parts(tap), DAY)  # now ours is 179 as well
+    assert balances() == (0, 0, 0)
+    assert came(west_differs[HUB].file("BP", [BP])) == "taken"
+    assert balances() == (0, 0, 0)
+    assert held.pay_ours(DAY, KIM, LEE, "nothing is left").state == "paid"
     assert balances() == (0, 0, 0)
 
 

@@ -115,6 +115,19 @@ def test_an_entry_as_a_whole_and_its_transactions_are_one(settled: City, notice_
     assert sound(bank)
 
 
+def test_a_return_that_comes_before_its_payment_waits_for_it(settled: City) -> None:
+    ordered()
+    bank = Bank()
+    back = Move("5.00", TO_BUS, "account closed", reversal=True, ref="A9")
+    assert take(bank.notifies(DAY, "N1", back)).matched == 0
+    assert states()[TO_BUS] == State.MADE
+    take(bank.says(DAY, PAID[0], back))
+    assert states()[TO_BUS] == State.REJECTED
+    assert not BankEntry.objects.filter(purpose=Purpose.OPEN).exists()
+    assert (ledger.balance("unallocated:settlement"), orders.order(DAY, "kim").new) == (0, 1)
+    assert sound(bank)
+
+
 def test_a_rejected_payment_is_paid_again_and_never_twice(settled: City) -> None:
     first = ordered()
     told = take(report("R1", first.content, "PART", {TO_BUS: "RJCT AC04", TO_METRO: "ACSP"}))

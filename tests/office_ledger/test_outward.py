@@ -17,8 +17,8 @@ from citycard.office import settlement
 from citycard.office.cards.models import Card
 from tests.office_ledger.conftest import DAY, ISSUER, NOON, City
 
-MANY = 15_000
-MEMORY_MAX = 5_000_000  # a chunk of 5,000 rows with their text; all rows at once take three times that
+MANY = 20_000
+MEMORY_MAX = 4_000_000  # a chunk of 5,000 rows with their text; all rows at once take three times that
 
 
 def test_many_cards_go_out_in_the_same_queries_and_memory(city: City) -> None:
