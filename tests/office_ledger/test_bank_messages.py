@@ -91,6 +91,16 @@ def test_a_notified_movement_counts_once(settled: City) -> None:
     assert sound(bank)
 
 
+def test_what_is_told_of_a_message_is_of_its_kind(settled: City) -> None:
+    file, bank = ordered(), Bank()
+    notice = take(bank.notifies(DAY, "N1", *PAID)).as_json()
+    word = take(report("R1", file.content, "ACSP")).as_json()
+    day = take(bank.says(DAY, *PAID)).as_json()
+    assert (notice["message"], notice["entries"], notice["left"]) == (schema.NOTICE, 3, 0)
+    assert (word["names"], word["accepted"], "entries" in word) == (["R1"], 3, False)
+    assert (day["statements"], day["noticed"], day["closing_fen"]) == (["S1"], 3, 0)
+
+
 def test_a_movement_without_any_reference_is_left_to_its_statement(settled: City) -> None:
     bank = Bank()
     assert take(bank.notifies(DAY, "N1", Move("9.00"))).left == 1
