@@ -186,7 +186,7 @@ def exchange(pans: list[str]) -> tuple[str, int]:
     from citycard.keys.partner import PartnerKey
     from citycard.office.disputes import verbs
     from citycard.office.disputes.models import Dispute
-    from citycard.office.partners import desk, taps
+    from citycard.office.partners import desk, held, taps
     from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangePosition
 
     us, them, hub = "99000000001", "99010000001", "99990000001"
@@ -215,6 +215,7 @@ def exchange(pans: list[str]) -> tuple[str, int]:
         settled_on=DAY, member_org=us, counterparty_org=hub, taps=1, amount_fen=180, fee_fen=0,
         issuer_share_fen=0, acquirer_share_fen=0, net_fen=-180,
     )  # fmt: skip
+    held.hold(DAY, told_fen=-180, ours_fen=0)
     ExchangeFile.objects.create(
         file="CR", sender=hub, receiver=us, business_date=DAY, sequence=1, form="txt", digest="0" * 64,
         status="refused", why="TAP_NOT_OURS", at=MORNING, path="",

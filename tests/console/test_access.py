@@ -43,6 +43,7 @@ tap                no      no         yes       yes      yes
 ledger             no      no         yes       yes      yes
 account            no      no         yes       yes      yes
 exchange           no      no         yes       yes      yes
+exchange_hold      no      no         yes       yes      yes
 exchanged          no      no         yes       yes      yes
 exchanged_tap      no      no         yes       yes      yes
 disputes           no      no         yes       yes      yes

@@ -11,13 +11,13 @@ from django.urls import reverse
 
 from citycard.office import ledger
 from citycard.office.audit.models import AuditEntry
-from citycard.office.bank.models import BankAccount, BankEntry, PaymentOrder, TheirPosition
+from citycard.office.bank.models import BankAccount, BankEntry, PaymentFile, PaymentOrder, TheirPosition
 from citycard.office.participants.models import Contract
 from citycard.office.settlement.models import RevenueRow
 from citycard.office.staff.roles import Role
 from tests.console import city as small
 from tests.console.conftest import SignedIn
-from tests.office_ledger.bank import Bank, Move
+from tests.office_ledger.bank import Bank, Move, report
 
 
 def test_a_movement_is_matched_as_a_deposit_and_leaves_a_trace(
@@ -78,6 +78,34 @@ def test_files_are_sent_held_payments_released_and_statements_imported(
             page, {"statement": SimpleUploadedFile("b.xml", b"hello")}, follow=True
         ).content.decode()
     )
+
+
+def test_notifications_and_reports_are_imported_like_statements(
+    city: small.Small, signed_in: SignedIn
+) -> None:
+    file = PaymentFile.objects.get(pk=city.file)
+    open_order = file.orders.exclude(pk=city.order).order_by("pk").first()
+    assert open_order is not None
+    browser, page = signed_in(Role.CLEARING_OFFICER), reverse("console:bank")
+
+    def told(content: bytes) -> str:
+        upload = SimpleUploadedFile("b.xml", content)
+        return browser.post(page, {"statement": upload}, follow=True).content.decode()
+
+    word = report("R1", file.content, "PART", {open_order.pk: "RJCT AC04"})
+    assert "rejected 1" in told(word)
+    text = told(word)
+    assert "imported before" in text
+    assert "accepted in part" in text
+    notice = Bank().notifies(small.DAY, "N1", Move("1.00", "X", ref="A"), Move("2.00"))
+    text = told(notice)
+    assert "1 movements, 0 of them matched. 1 have no reference" in text
+    assert "notified since:" in text
+    order = browser.get(reverse("console:bank_order", args=[open_order.pk])).content.decode()
+    assert "rejected by the bank" in order
+    assert "AC04" in order
+    entry = BankEntry.objects.get(statement=None)
+    assert "still to come" in browser.get(reverse("console:bank_entry", args=[entry.pk])).content.decode()
 
 
 def test_ours_theirs_and_the_banks_stand_side_by_side(city: small.Small, signed_in: SignedIn) -> None:

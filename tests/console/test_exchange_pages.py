@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import reverse
 
 from citycard.office.staff.roles import Role
@@ -81,3 +83,45 @@ def test_files_positions_and_members_are_seen(city: small.Small, signed_in: Sign
     assert (line.net_fen, line.books_fen, line.agrees) == (-180, 0, False)
     only = signed_in(Role.ADMINISTRATOR).get(reverse("console:exchange"), {"status": "refused", "file": "CR"})
     assert len(only.context["files"]) == 1
+
+
+def test_a_held_payment_is_paid_when_a_second_person_agrees(city: small.Small, signed_in: SignedIn) -> None:
+    from citycard.office import ledger
+    from citycard.office.audit.models import AuditEntry
+    from citycard.office.partners import books
+    from citycard.office.partners.models import ExchangedTap, ExchangeHold
+    from citycard.office.staff.models import Approval
+
+    books.post_cleared(ExchangedTap.objects.all(), small.DAY)  # ours is 1.80, the hub says 1.00
+    ExchangeHold.objects.update(told_fen=-100, ours_fen=-180)
+    hub = "position:1999990000000001"
+    page = reverse("console:exchange_hold", args=[small.DAY])
+    first, second = signed_in(Role.CLEARING_OFFICER), signed_in(Role.ADMINISTRATOR)
+    text = first.get(page).content.decode()
+    assert city.exchanged in text
+    assert page in first.get(reverse("console:exchange")).content.decode()
+    assert signed_in(Role.AUDITOR).post(page, {"how": "pay_agreed", "words": "x"}).status_code == 403
+
+    def decide(browser: Any) -> str:
+        waiting = Approval.objects.get(state="waiting", verb__startswith="pay_")
+        address = reverse("console:approvals")
+        return str(browser.post(address, {"id": waiting.pk, "agree": "1"}, follow=True).content.decode())
+
+    first.post(page, {"how": "pay_agreed", "words": ""})
+    assert not Approval.objects.filter(verb="pay_agreed").exists()
+    first.post(page, {"how": "pay_agreed", "words": "71 少计"})
+    assert "71 少计" in second.get(page).content.decode()
+    decide(first)
+    assert ledger.balance(hub) == 180  # nobody agrees with himself
+    assert "Paid: -1.00 yuan" in decide(second)
+    assert ledger.balance(hub) == 80
+    assert AuditEntry.objects.get(verb="pay_agreed").actor == "clearing-officer"
+    first.post(page, {"how": "pay_ours", "words": "again"})
+    assert "make up 0.00 yuan" in decide(second)  # no adjustment, nothing accepted: it goes on waiting
+    second.post(
+        reverse("console:approvals"), {"id": Approval.objects.get(state="waiting", verb="pay_ours").pk}
+    )
+    first.post(page, {"how": "pay_ours", "words": "letter", "accepted": "1"})
+    assert "Paid: -1.80 yuan" in decide(second)
+    assert (ledger.balance(hub), ExchangeHold.objects.get().state) == (0, "paid")
+    assert ledger.trial_balance().balanced

@@ -31,6 +31,7 @@ def addresses(city: small.Small) -> dict[str, str]:
         "report": [f"{small.DAY:%Y-%m}", f"{small.BUS}.pdf"],
         "account": [f"position:{small.BUS}"],
         "terminal": [city.bus_terminal],
+        "exchange_hold": [day],
         "exchanged_tap": [city.exchanged],
         "dispute": [city.dispute],
     }

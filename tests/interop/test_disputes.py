@@ -137,6 +137,8 @@ def test_a_holders_complaint_ends_in_a_refund_and_history_stays(booked: Place) -
     adjustment = {"adjust_serial": 4, "settled_on": DAY, "original_on": DAY, "serial": 71, "case": dispute.case,
                   "originator_org": WEST, "issuer_org": WEST, "acquirer_org": EAST, "cause": "4005",
                   "fee_fen": 2, "issuer_share_fen": 1, "acquirer_share_fen": 0}  # fmt: skip
+    assert came(booked[HUB].file("AD", [adjustment | {"error_fee_fen": 1}])) == "FILE_REFUSED"
+    booked[HUB].sent -= 1  # it is wanted again under its number
     assert came(booked[HUB].file("AD", [adjustment])) == "taken"
     dispute.refresh_from_db()
     assert (dispute.stage, dispute.tap.state, dispute.back_fen, dispute.refunded_fen) == (

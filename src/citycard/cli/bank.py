@@ -86,24 +86,30 @@ def pay(
 
 @app.command("import")
 def take(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
-    """Take a bank statement (camt.053) into the books and match it; repeating is harmless. 导入对账单。"""
+    """Take what the bank sent: statement (camt.053), notice (camt.054), report (pain.002). 导入银行报文。
+
+    It is recognised by its namespace; repeating is harmless, and the order does not matter.
+    """
     content = _read(file)
     from citycard.cli import operate
 
     operate.ready(home)
-    from citycard.office.bank import statements
+    from citycard.office.bank import messages
 
-    done = statements.take(content, file.name, _who())
-    told = {
-        "statements": done.statements,
-        "entries": done.entries,
-        "matched": done.matched,
-        "unmatched": done.unmatched,
-        "closing_fen": done.closing_fen,
-        "repeated": done.repeated,
-        "validated": done.validated,
-    }
-    _tell(told, as_json)
+    _tell(messages.take(content, file.name, _who()).as_json(), as_json)
+
+
+@app.command()
+def check(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
+    """Whether a payment file is still what was ordered, before it is sent. 发送前核对付款文件。"""
+    content = _read(file)
+    from citycard.cli import operate
+
+    operate.ready(home)
+    from citycard.office.bank import checking
+
+    found = checking.check(content, file.name)
+    _tell({name: getattr(found, name) for name in found.__slots__}, as_json)
 
 
 @app.command()

@@ -12,11 +12,18 @@ import typer
 
 from citycard.cli import options, partner_keys
 from citycard.cli.options import AsJson, Home
+from citycard.core.problem import declare
 
 app = typer.Typer(no_args_is_help=True, help="Clearing with other cities: keys, members, files. 互联互通。")
 app.add_typer(partner_keys.app, name="key")
 Org = Annotated[str, typer.Argument(help="Organisation code, 11 digits or letters.")]
 Day = Annotated[str, typer.Option("--date", help="Business date, YYYY-MM-DD.")]
+
+HOW_UNKNOWN = declare(
+    "HOW_UNKNOWN",
+    "{value!r} is no way to pay a held date: say agreed or ours.",
+    "“{value}”不是付款方式，请写 agreed 或 ours。",
+)
 
 
 def _show(found: Any, as_json: bool, text: str) -> None:
@@ -222,6 +229,81 @@ def reconcile(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> Non
     _show(found.as_json(), as_json, found.as_text())
     if not found.agrees:
         raise typer.Exit(1)
+
+
+@app.command("held")
+def held_(home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
+    """Dates whose payment is held because positions differ. 暂缓付款的日期。"""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.office.partners.models import ExchangeHold
+
+    names = ("told_fen", "ours_fen", "agreed_fen", "paid_fen", "disputed_fen", "state")
+    found = [
+        {"date": str(one)} | {name: getattr(one, name) for name in names}
+        for one in ExchangeHold.objects.all()
+    ]
+    lines = [" ".join(f"{name} {value}" for name, value in one.items()) for one in found]
+    _show(found, as_json, "\n".join(lines) or "none held 无")
+
+
+@app.command()
+def difference(day: Day, home: Home = options.HOME_DEFAULT, as_json: AsJson = False) -> None:
+    """A held date: the hub's figures beside ours by counterparty, and the taps behind them. 头寸差异。"""
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.office.partners import held
+
+    found = held.difference(options.parse_date(day)).as_json()
+    lines = [f"{name} {value}" for name, value in found.items() if name not in ("lines", "taps")]
+    for part in ("lines", "taps"):
+        lines += [" ".join(f"{name} {value}" for name, value in one.items()) for one in found[part]]
+    _show(found, as_json, "\n".join(lines))
+
+
+@app.command("pay-held")
+def pay_held(
+    day: Day,
+    how: Annotated[str, typer.Option(help="agreed: what both say, the rest is carried; ours: our net.")],
+    words: Annotated[str, typer.Option(help="Why, in a few words.")],
+    first: Annotated[str, typer.Option("--by", help="Who pays: a clearing officer's sign-in name.")],
+    second: Annotated[str, typer.Option(help="Who agrees: another one's sign-in name.")],
+    accepted: Annotated[
+        bool, typer.Option("--accepted", help="The other side has accepted our figures in writing.")
+    ] = False,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read the two passwords from standard input.")
+    ] = False,
+    home: Home = options.HOME_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Pay a held date: two people sign in; what is paid is never paid twice. 支付暂缓款项（双人复核）。"""
+    on = options.parse_date(day)
+    from citycard.office import setup
+
+    setup.setup(home)
+    setup.check_database()
+    from citycard.cli.dual import Desk
+    from citycard.office.partners import held
+    from citycard.office.staff.people import signed_in
+
+    if how not in ("agreed", "ours"):
+        raise HOW_UNKNOWN(value=how)
+    desk = Desk(stdin=stdin)
+    people = [signed_in(name, desk.hidden(f"{name}: password 密码")) for name in (first, second)]
+    way = held.AGREED if how == "agreed" else held.OURS
+    done = held.pay(way, on, people[0], people[1], words, accepted=accepted)
+    told = {
+        "date": str(on),
+        "state": done.state,
+        "paid_fen": done.paid_fen,
+        "disputed_fen": done.disputed_fen,
+    }
+    _show(told, as_json, "\n".join(f"{name} {value}" for name, value in told.items()))
 
 
 @app.command()

@@ -10,12 +10,15 @@ lake keeps the same columns as Parquet. Types: `int` (64 bit), `text`, `date` (Y
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, Final, TextIO
 
 TYPES: Final = ("int", "text", "date", "moment", "flag")
+AS_THEY_ARE: Final = ("int", "text", "date")  # the CSV writer's own text of them is ours
+WRITTEN_AT_ONCE: Final = 5000  # rows in memory
 Row = dict[str, Any]
 
 
@@ -58,6 +61,31 @@ class Table:
         for row in rows:
             writer.writerow([_to_text(column, _value(column, row)) for column in self.columns])
             count += 1
+        return count
+
+    def write_values(self, rows: Iterable[Sequence[Any]], to: TextIO) -> int:
+        """Write rows given as values in the order of the columns: the same file as `write`, and quicker.
+
+        For tables of millions of rows: a column whose value is not yet its text is turned into it, the others
+        go to the file as they are.
+        """
+        to.write(f"# {self.name} v{self.version}\n")
+        writer = csv.writer(to, lineterminator="\n")
+        writer.writerow(self.names)
+        turned = [(at, one) for at, one in enumerate(self.columns) if one.type not in AS_THEY_ARE]
+        needed = [(at, one) for at, one in enumerate(self.columns) if not one.null]
+        count = 0
+        rows = iter(rows)
+        while chunk := list(islice(rows, WRITTEN_AT_ONCE)):
+            for at, column in needed:
+                if any(row[at] is None for row in chunk):
+                    raise TableError(f"column {column.name} may not be empty")
+            cells: list[Any] = [list(row) for row in chunk] if turned else chunk
+            for at, column in turned:
+                for number, row in enumerate(chunk):
+                    cells[number][at] = _to_text(column, row[at])
+            writer.writerows(cells)
+            count += len(chunk)
         return count
 
     def read(self, source: TextIO) -> Iterator[Row]:

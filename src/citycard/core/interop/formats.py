@@ -218,7 +218,7 @@ AD: Final = Format(
         C("original_on", 8, "day", "date on which the original was settled"),
         *_DISPUTED,
         _CASE,
-        C("error_fee_fen", 18, "number", "fee for the error, paid by whom it is decided against; 0 so far"),
+        C("error_fee_fen", 18, "number", "fee for the error, by contract; 0: our rates have none"),
         C("fee_fen", 28, "number", "fee given back"),
         C("issuer_share_fen", 28, "number", "issuer share given back"),
         C("acquirer_share_fen", 28, "number", "acquirer share given back"),

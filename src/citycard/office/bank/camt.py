@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads statements of an account as ISO 20022 camt.053.001.08 (BankToCustomerStatement).
+"""Reads what a bank says moved on an account: statements (camt.053) and notifications (camt.054), version 08.
 
-Booked entries count; an entry that lists several transactions with their amounts becomes one movement each.
-Whatever is not such a message raises `ValueError` with the reason.
+A statement (BankToCustomerStatement) has balances and every booked entry of its time; a notification
+(BankToCustomerDebitCreditNotification) tells of some entries earlier. Booked entries count; an entry that
+lists several transactions with their amounts becomes one movement each. Whatever is not such a message raises
+`ValueError` with the reason.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from citycard.office.bank.schema import CAMT
+from citycard.office.bank import reading
+from citycard.office.bank.reading import ACCOUNT_MAX, NAME_MAX, REF_MAX, SIZE_MAX, TEXT_MAX
+from citycard.office.bank.schema import CAMT, NOTICE
 
-NAMESPACE: Final = f"urn:iso:std:iso:20022:tech:xsd:{CAMT}"
-SIZE_MAX: Final = 64 * 1024 * 1024  # a million entries; more is no day of a scheme
-AMOUNT: Final = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,5}))?")
-CURRENCY: Final = "CNY"
+__all__ = ["SIZE_MAX", "Movement", "Notification", "Statement", "notifications", "read"]
 OPENING: Final = ("OPBD", "PRCD")  # booked when it opens, or closed before
 CLOSING: Final = ("CLBD",)
-NAME_MAX, REF_MAX, ACCOUNT_MAX, TEXT_MAX = 140, 35, 34, 200
 NOT_PROVIDED: Final = "NOTPROVIDED"  # what banks write where the payer gave no id
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One movement of money on the account."""
+    """One movement of money on the account; those of one entry have the same `entry` and `entry_ref`."""
 
     credit: bool
     amount_fen: int
@@ -39,6 +38,14 @@ class Movement:
     text: str = ""
     party: str = ""
     party_account: str = ""
+    entry: int = 0
+    entry_ref: str = ""  # the servicer's reference of the whole entry (AcctSvcrRef)
+    servicer_ref: str = ""  # of this movement; the entry's where it has none of its own
+
+    @property
+    def signed_fen(self) -> int:
+        """Money in is positive."""
+        return self.amount_fen if self.credit else -self.amount_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,120 +58,122 @@ class Statement:
     closing_fen: int
     ends_on: date
     movements: tuple[Movement, ...]
+    sequence: int | None = None  # where the bank numbers its statements
 
     @property
     def sum_fen(self) -> int:
         """Opening balance and all movements."""
-        moved = sum(one.amount_fen if one.credit else -one.amount_fen for one in self.movements)
-        return self.opening_fen + moved
+        return self.opening_fen + sum(one.signed_fen for one in self.movements)
 
 
-class _NoDoctype(ET.TreeBuilder):
-    """Refuses document types, and with them every entity a file might bring along."""
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Movements told of before the statement that will hold them."""
 
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("it has a document type, which messages do not have")
+    id: str
+    account: str
+    movements: tuple[Movement, ...]
 
 
 def read(content: bytes) -> list[Statement]:
-    """The statements of a message; `ValueError` says what is wrong."""
-    if len(content) > SIZE_MAX:
-        raise ValueError(f"it has more than {SIZE_MAX} bytes")
-    try:
-        root = ET.fromstring(content, ET.XMLParser(target=_NoDoctype()))
-    except (ET.ParseError, LookupError) as fault:
-        raise ValueError(f"it is no XML: {fault}") from None
-    if root.tag != f"{{{NAMESPACE}}}Document":
-        raise ValueError(f"it is {root.tag[:100]}")
+    """The statements of a camt.053 message; `ValueError` says what is wrong."""
+    root = reading.document(content, CAMT)
     found = [_statement(one) for one in root.iterfind("./{*}BkToCstmrStmt/{*}Stmt")]
     if not found:
         raise ValueError("there is no statement in it")
+    _once([one.id for one in found])
     return found
 
 
+def notifications(content: bytes) -> list[Notification]:
+    """The notifications of a camt.054 message; `ValueError` says what is wrong."""
+    root = reading.document(content, NOTICE)
+    found = [
+        Notification(reading.name(one, "Id"), reading.account(one), _all_movements(one))
+        for one in root.iterfind("./{*}BkToCstmrDbtCdtNtfctn/{*}Ntfctn")
+    ]
+    if not found:
+        raise ValueError("there is no notification in it")
+    _once([one.id for one in found])
+    return found
+
+
+def _once(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(names) > 1 else []
+    if twice:
+        raise ValueError(f"{twice[0]} stands in it twice")
+
+
 def _statement(node: ET.Element) -> Statement:
-    name = _needed(node, "Id")
-    if len(name) > REF_MAX:
-        raise ValueError(f"the statement's Id has more than {REF_MAX} characters")
-    account = _text(node, "Acct/Id/IBAN") or _needed(node, "Acct/Id/Othr/Id")
+    name = reading.name(node, "Id")
+    account = reading.account(node)
     opening, _ = _balance(node, OPENING, name)
     closing, ends_on = _balance(node, CLOSING, name)
-    moves = tuple(one for entry in node.iterfind("{*}Ntry") for one in _movements(entry))
-    return Statement(name, account, opening, closing, ends_on, moves)
+    number = reading.text(node, "ElctrncSeqNb") or reading.text(node, "LglSeqNb")
+    sequence = reading.count(number) if number else None
+    return Statement(name, account, opening, closing, ends_on, _all_movements(node), sequence)
 
 
 def _balance(node: ET.Element, codes: tuple[str, ...], name: str) -> tuple[int, date]:
     for balance in node.iterfind("{*}Bal"):
-        if _text(balance, "Tp/CdOrPrtry/Cd") in codes:
-            fen = _amount(balance)
-            on = _day(_text(balance, "Dt/Dt") or _needed(balance, "Dt/DtTm"))
-            return (fen if _credit(balance) else -fen), on
+        if reading.text(balance, "Tp/CdOrPrtry/Cd") in codes:
+            fen = reading.amount(balance)
+            on = reading.day(reading.text(balance, "Dt/Dt") or reading.needed(balance, "Dt/DtTm"))
+            return (fen if reading.credit(balance) else -fen), on
     raise ValueError(f"statement {name} has no balance {' or '.join(codes)}")
 
 
-def _movements(entry: ET.Element) -> Iterator[Movement]:
-    if _text(entry, "Sts/Cd") != "BOOK":
+def _all_movements(node: ET.Element) -> tuple[Movement, ...]:
+    entries = node.findall("{*}Ntry")
+    _agree_with_summary(node, entries)
+    return tuple(one for number, entry in enumerate(entries) for one in _movements(entry, number))
+
+
+def _agree_with_summary(node: ET.Element, entries: list[ET.Element]) -> None:
+    """Where the bank adds its entries up (TxsSummry), the sums have to be those of the entries."""
+    for path, wanted in (("TtlNtries", None), ("TtlCdtNtries", True), ("TtlDbtNtries", False)):
+        counted = [one for one in entries if wanted is None or reading.credit(one) is wanted]
+        number = reading.text(node, f"TxsSummry/{path}/NbOfNtries")
+        if number and reading.count(number) != len(counted):
+            raise ValueError(f"{path} counts {number[:15]} entries, there are {len(counted)}")
+        total = reading.text(node, f"TxsSummry/{path}/Sum")
+        if total and reading.fen(total) != (sum_fen := sum(reading.amount(one) for one in counted)):
+            raise ValueError(f"{path} adds up to {total[:20]}, the entries to {sum_fen} fen")
+
+
+def _movements(entry: ET.Element, number: int) -> Iterator[Movement]:
+    if reading.text(entry, "Sts/Cd") != "BOOK":
         return
     details = entry.findall("{*}NtryDtls/{*}TxDtls")
-    amounts = [_amount(one) for one in details if one.find("{*}Amt") is not None]
-    if len(details) > 1 and len(amounts) == len(details) and sum(amounts) == _amount(entry):
+    amounts = [reading.amount(one) for one in details if one.find("{*}Amt") is not None]
+    if len(details) > 1 and len(amounts) == len(details) and sum(amounts) == reading.amount(entry):
         for one in details:
-            yield _movement(entry, one, _amount(one))
+            yield _movement(entry, one, reading.amount(one), number)
     else:
-        yield _movement(entry, details[0] if len(details) == 1 else None, _amount(entry))
+        yield _movement(entry, details[0] if len(details) == 1 else None, reading.amount(entry), number)
 
 
-def _movement(entry: ET.Element, detail: ET.Element | None, amount_fen: int) -> Movement:
-    credit = _credit(entry)
+def _movement(entry: ET.Element, detail: ET.Element | None, amount_fen: int, number: int) -> Movement:
+    text = reading.text
+    credit = reading.credit(entry)
     one = entry if detail is None else detail
     side = "Dbtr" if credit else "Cdtr"
-    account = _text(one, f"RltdPties/{side}Acct/Id/IBAN") or _text(one, f"RltdPties/{side}Acct/Id/Othr/Id")
-    end_to_end = _text(one, "Refs/EndToEndId")
-    words = [node.text or "" for node in one.iterfind("{*}RmtInf/{*}Ustrd")] or [_text(entry, "AddtlNtryInf")]
+    account = text(one, f"RltdPties/{side}Acct/Id/IBAN") or text(one, f"RltdPties/{side}Acct/Id/Othr/Id")
+    end_to_end = text(one, "Refs/EndToEndId")
+    words = [node.text or "" for node in one.iterfind("{*}RmtInf/{*}Ustrd")] or [text(entry, "AddtlNtryInf")]
+    entry_ref = text(entry, "AcctSvcrRef")[:REF_MAX]
+    servicer_ref = text(one, "Refs/AcctSvcrRef")[:REF_MAX] or entry_ref
     return Movement(
         credit,
         amount_fen,
-        _day(_text(entry, "BookgDt/Dt") or _needed(entry, "BookgDt/DtTm")),
-        _text(entry, "RvslInd") in ("true", "1") or one.find("{*}RtrInf") is not None,
+        reading.day(text(entry, "BookgDt/Dt") or reading.needed(entry, "BookgDt/DtTm")),
+        text(entry, "RvslInd") in ("true", "1") or one.find("{*}RtrInf") is not None,
         "" if end_to_end == NOT_PROVIDED else end_to_end[:REF_MAX],
-        (_text(one, "Refs/AcctSvcrRef") or _text(entry, "AcctSvcrRef") or _text(entry, "NtryRef"))[:REF_MAX],
+        (servicer_ref or text(entry, "NtryRef"))[:REF_MAX],
         " ".join(words)[:TEXT_MAX],
-        _text(one, f"RltdPties/{side}/Pty/Nm")[:NAME_MAX],
+        text(one, f"RltdPties/{side}/Pty/Nm")[:NAME_MAX],
         account[:ACCOUNT_MAX],
+        number,
+        entry_ref,
+        servicer_ref,
     )
-
-
-def _credit(node: ET.Element) -> bool:
-    word = _needed(node, "CdtDbtInd")
-    if word not in ("CRDT", "DBIT"):
-        raise ValueError(f"CdtDbtInd is {word[:20]!r}")
-    return word == "CRDT"
-
-
-def _amount(node: ET.Element) -> int:
-    found = node.find("{*}Amt")
-    text = "" if found is None else (found.text or "").strip()
-    whole = AMOUNT.fullmatch(text)
-    if found is None or whole is None or found.get("Ccy") != CURRENCY:
-        currency = "" if found is None else found.get("Ccy", "")
-        raise ValueError(f"an amount is {text[:20]!r} {currency[:3]}, not yuan")
-    fen = (whole[2] or "").ljust(2, "0")
-    if fen[2:].strip("0"):
-        raise ValueError(f"the amount {text} is no whole number of fen")
-    return int(whole[1]) * 100 + int(fen[:2])
-
-
-def _day(text: str) -> date:
-    return date.fromisoformat(text[:10])
-
-
-def _text(node: ET.Element, path: str) -> str:
-    found = node.find("/".join(f"{{*}}{tag}" for tag in path.split("/")))
-    return "" if found is None else (found.text or "").strip()
-
-
-def _needed(node: ET.Element, path: str) -> str:
-    found = _text(node, path)
-    if not found:
-        raise ValueError(f"{path} is missing")
-    return found

@@ -3,7 +3,8 @@
 
 A movement is matched on its own when the end-to-end id (in its field, or within the remittance text) names an
 order that is open with exactly this amount, or when account and amount fit exactly one open order. Everything
-else is left to a person, with the reason: a movement is never matched because it nearly fits.
+else is left to a person, with the reason: a movement is never matched because it nearly fits. What waits is
+tried again after each file, so that files may come in any order.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def match_own(entry_id: int, by: str) -> None:
 
 def transfer_id(entry: BankEntry) -> str:
     """The id under which the ledger knows an entry, whoever imports it and however often."""
+    if entry.noticed:
+        assert entry.notice is not None
+        return f"bank:notice:{entry.notice.digest[:16]}:{entry.notice_number}"
+    assert entry.statement is not None
     return f"bank:{entry.statement.digest[:16]}:{entry.number}"
 
 
@@ -114,6 +119,8 @@ def _objection(entry: BankEntry, order: PaymentOrder) -> str:
         return DIRECTION
     if order.state == State.EXECUTED:
         return DUPLICATE
+    if order.state == State.REJECTED:  # and moved all the same: it counts, unless another attempt may be paid
+        return "" if entry.amount_fen == payment.open_fen and orders.sole(order) else STATE
     if order.state not in OPEN_STATES:
         return STATE
     if entry.amount_fen != payment.open_fen:
@@ -134,6 +141,8 @@ def _take(entry: BankEntry, order: PaymentOrder) -> None:
             alarms.PAYMENT_RETURNED, payment.participant, order.end_to_end, amount_fen=entry.amount_fen
         )
         return
+    if order.state == State.REJECTED:
+        contradicted(order, moved_fen=entry.amount_fen)
     entry.purpose = Purpose.ORDER
     payment.paid_fen += entry.amount_fen
     payment.save(update_fields=["paid_fen"])
@@ -141,8 +150,38 @@ def _take(entry: BankEntry, order: PaymentOrder) -> None:
         orders.move(order, orders.EXECUTE)
 
 
+def retry() -> int:
+    """Match what waits and names an order, now that more is known: a return may come before its payment."""
+    matched = -1
+    found = 0
+    while found > matched:  # each round matches something, or is the last
+        matched = found
+        rows = BankEntry.objects.select_for_update(of=("self",)).select_related("statement", "notice")
+        for entry in rows.filter(purpose=Purpose.OPEN).exclude(why__in=("", UNKNOWN)).order_by("pk"):
+            found += rematch(entry)
+    return found
+
+
+def rematch(entry: BankEntry) -> bool:
+    """Try an entry that is booked as unallocated once more; whether it is matched now."""
+    before = entry.why
+    match(entry)
+    if entry.purpose != Purpose.OPEN:
+        _allocate(entry, chart.BANK, "")
+        return True
+    if entry.why != before:
+        entry.save(update_fields=["why"])
+    return False
+
+
+def contradicted(order: PaymentOrder, **detail: object) -> None:
+    """Alarm: what the bank reported of a payment is not what it did."""
+    who = order.payment.participant
+    alarms.raise_alarm(alarms.PAYMENT_CONTRADICTED, who, order.end_to_end, told=order.told, **detail)
+
+
 def _waiting(entry_id: int) -> BankEntry:
-    rows = BankEntry.objects.select_for_update(of=("self",)).select_related("statement")
+    rows = BankEntry.objects.select_for_update(of=("self",)).select_related("statement", "notice")
     entry = rows.filter(pk=entry_id, purpose=Purpose.OPEN).first()
     if entry is None:
         raise problems.ENTRY_MISMATCH(entry=entry_id, why="it does not wait for a match")
@@ -161,6 +200,6 @@ def _allocate(entry: BankEntry, account: str, by: str) -> None:
     entry.matched_by = by
     entry.save()
     audit.record(
-        by, "match_bank_entry", str(entry), purpose=entry.purpose, account=account,
+        by or "system", "match_bank_entry", str(entry), purpose=entry.purpose, account=account,
         amount_fen=entry.amount_fen, order=entry.order_id or "",
     )  # fmt: skip

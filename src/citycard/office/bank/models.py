@@ -98,6 +98,9 @@ class PaymentOrder(models.Model):
     )
     state = models.CharField(_("state"), max_length=8, choices=State.choices)
     why = models.CharField(_("why"), max_length=200, blank=True, default="")
+    told = models.CharField(
+        _("the bank's word"), max_length=4, blank=True, default=""
+    )  # pain.002: ACSP, RJCT
 
     class Meta:
         verbose_name = _("payment order")
@@ -118,6 +121,7 @@ class BankStatement(models.Model):
     ends_on = models.DateField(_("closing date"))
     opening_fen = models.BigIntegerField(_("opening balance (fen)"))
     closing_fen = models.BigIntegerField(_("closing balance (fen)"))
+    sequence = models.PositiveBigIntegerField(_("the bank's number"), null=True, blank=True)
     imported_at = models.DateTimeField(_("imported"))
     imported_by = models.CharField(_("imported by"), max_length=150)
     validated = models.BooleanField(_("validated against the schema"))
@@ -131,6 +135,37 @@ class BankStatement(models.Model):
         return self.id
 
 
+class BankMessage(models.Model):
+    """A notification (camt.054) or a payment status report (pain.002), kept once by the bank's own id."""
+
+    class Kind(models.TextChoices):
+        """What it is."""
+
+        NOTICE = "notice", _("notification")
+        REPORT = "report", _("status report")
+
+    kind = models.CharField(_("kind"), max_length=6, choices=Kind.choices)
+    name = models.CharField(_("message"), max_length=35)
+    digest = models.CharField(_("digest"), max_length=64)
+    file = models.ForeignKey(
+        PaymentFile, models.PROTECT, null=True, blank=True, related_name="reports", verbose_name=_("file")
+    )  # a report is about one
+    told = models.CharField(_("the bank's word"), max_length=4, blank=True, default="")  # of the whole file
+    lines = models.PositiveIntegerField(_("lines"))
+    imported_at = models.DateTimeField(_("imported"))
+    imported_by = models.CharField(_("imported by"), max_length=150)
+    validated = models.BooleanField(_("validated against the schema"))
+
+    class Meta:
+        verbose_name = _("message of the bank")
+        verbose_name_plural = _("messages of the bank")
+        ordering = ["-imported_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="bank_message_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Purpose(models.TextChoices):
     """What a movement on the settlement account was for."""
 
@@ -142,18 +177,30 @@ class Purpose(models.TextChoices):
 
 
 class BankEntry(models.Model):
-    """One movement on a statement, and what it was matched with."""
+    """One movement of the bank, and what it was matched with.
+
+    It may be known from a notification first: then it has no statement until the one that holds it comes.
+    """
 
     statement = models.ForeignKey(
-        BankStatement, models.PROTECT, related_name="entries", verbose_name=_("statement")
-    )
-    number = models.PositiveIntegerField(_("number"))
+        BankStatement, models.PROTECT, null=True, blank=True, related_name="entries",
+        verbose_name=_("statement"),
+    )  # fmt: skip
+    number = models.PositiveIntegerField(_("number"), null=True, blank=True)  # on the statement
+    notice = models.ForeignKey(
+        BankMessage, models.PROTECT, null=True, blank=True, related_name="entries",
+        verbose_name=_("notification"),
+    )  # fmt: skip
+    notice_number = models.PositiveIntegerField(_("number"), null=True, blank=True)
+    noticed = models.BooleanField(_("booked by notification"), default=False)
     credit = models.BooleanField(_("money in"))
     amount_fen = models.PositiveBigIntegerField(_("amount (fen)"))
     reversal = models.BooleanField(_("reversal"), default=False)
     booked_on = models.DateField(_("booked"))
-    end_to_end = models.CharField(_("end-to-end id"), max_length=35, blank=True, default="")
+    end_to_end = models.CharField(_("end-to-end id"), max_length=35, blank=True, default="", db_index=True)
     bank_ref = models.CharField(_("bank's reference"), max_length=35, blank=True, default="")
+    entry_ref = models.CharField(max_length=35, blank=True, default="", editable=False, db_index=True)
+    servicer_ref = models.CharField(max_length=35, blank=True, default="", editable=False, db_index=True)
     text = models.CharField(_("remittance text"), max_length=200, blank=True, default="")
     party = models.CharField(_("other party"), max_length=140, blank=True, default="")
     party_account = models.CharField(_("other account"), max_length=34, blank=True, default="")
@@ -168,10 +215,15 @@ class BankEntry(models.Model):
         verbose_name = _("bank entry")
         verbose_name_plural = _("bank entries")
         ordering = ["-booked_on", "statement", "number"]
-        constraints = [models.UniqueConstraint(fields=["statement", "number"], name="bank_entry_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["statement", "number"], name="bank_entry_once"),
+            models.UniqueConstraint(fields=["notice", "notice_number"], name="bank_entry_noticed_once"),
+        ]
         indexes = [models.Index(fields=["purpose", "booked_on"], name="bank_entry_open")]
 
     def __str__(self) -> str:
+        if self.statement_id is None:
+            return f"{self.notice} {self.notice_number}"
         return f"{self.statement_id} {self.number}"
 
     @property

@@ -26,6 +26,7 @@ from citycard.office.settlement import limits
 from citycard.office.settlement.models import Payment, SettlementRun
 
 RELEASE, SEND, EXECUTE, REJECT, RETURN = "release", "send", "execute", "reject", "return"
+REINSTATE = "reinstate"
 NEXT: Final = {
     (State.HELD, RELEASE): State.MADE,
     (State.MADE, SEND): State.SENT,
@@ -35,6 +36,8 @@ NEXT: Final = {
     (State.SENT, EXECUTE): State.EXECUTED,
     (State.AWAITED, EXECUTE): State.EXECUTED,
     (State.EXECUTED, RETURN): State.REJECTED,
+    (State.REJECTED, EXECUTE): State.EXECUTED,  # the bank moved it all the same; only while `sole`
+    (State.REJECTED, REINSTATE): State.SENT,  # the bank says that it was settled; only while `sole`
 }
 LIVE: Final = (State.HELD, State.MADE, State.AWAITED, State.SENT, State.EXECUTED)
 ATTEMPTS_MAX: Final = 99  # two digits of the end-to-end id
@@ -103,15 +106,31 @@ def move_file(message_id: str, event: str, by: str, why: str = "") -> None:
 
 
 def move(one: PaymentOrder, event: str, why: str = "") -> None:
-    """Move an order along `NEXT`; PAYMENT_STATE. A file all of whose orders are executed is executed."""
+    """Move an order along `NEXT`, and its file with it; PAYMENT_STATE."""
     if event == REJECT and one.payment.paid_fen:
         raise problems.PAYMENT_STATE(what=one.end_to_end, state="partly paid", event=event)
     one.state, one.why = _next(one.state, event, one.end_to_end), why[:200]
     one.save(update_fields=["state", "why"])
-    file = one.file
-    if file is not None and event == EXECUTE and not file.orders.exclude(state=State.EXECUTED).exists():
+    if one.file is not None and event not in (RELEASE, SEND):
+        follow(one.file)
+
+
+def follow(file: PaymentFile) -> None:
+    """Set a file's state by its orders: rejected as a whole, executed when nothing of it is under way."""
+    states = set(file.orders.values_list("state", flat=True))
+    if states == {State.REJECTED}:
+        file.state = State.REJECTED
+    elif states <= {State.EXECUTED, State.REJECTED}:
         file.state = State.EXECUTED
-        file.save(update_fields=["state"])
+    elif file.state != State.MADE:
+        file.state = State.SENT
+    file.save(update_fields=["state"])
+
+
+def sole(one: PaymentOrder) -> bool:
+    """Whether no other attempt at the same payment may still be paid."""
+    others = PaymentOrder.objects.filter(payment=one.payment_id, state__in=LIVE).exclude(pk=one.pk)
+    return not others.exists()
 
 
 def _next(state: str, event: str, what: str) -> State:

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from citycard.office.bank import reading
 from citycard.office.bank.schema import PAIN
 
 NAMESPACE: Final = f"urn:iso:std:iso:20022:tech:xsd:{PAIN}"
@@ -60,6 +61,52 @@ def document(
         _block(message, f"{message_id}-{number}"[-35:], value_on, list(group))
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="UTF-8", xml_declaration=True)) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a message asks of one paying account: transfers in fen by end-to-end id."""
+
+    id: str
+    payer: str
+    transfers: dict[str, int]
+
+
+def read(content: bytes) -> tuple[str, list[Block]]:
+    """A message's id and blocks, as a bank reads them; `ValueError` when it contradicts itself.
+
+    Counts and control sums have to be those of the transfers, ids occur once, amounts are in yuan.
+    """
+    message = reading.document(content, PAIN).find("./{*}CstmrCdtTrfInitn")
+    header = None if message is None else message.find("{*}GrpHdr")
+    if message is None or header is None:
+        raise ValueError("GrpHdr is missing")
+    blocks = [_read_block(one) for one in message.iterfind("{*}PmtInf")]
+    transfers = [pair for block in blocks for pair in block.transfers.items()]
+    names = [name for name, _ in transfers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"end-to-end id {twice[0]} stands in it twice")
+    _agree(header, len(transfers), sum(fen for _, fen in transfers))
+    return reading.name(header, "MsgId"), blocks
+
+
+def _read_block(node: ET.Element) -> Block:
+    transfers: dict[str, int] = {}
+    for one in node.iterfind("{*}CdtTrfTxInf"):
+        name = reading.name(one, "PmtId/EndToEndId")
+        if name in transfers:
+            raise ValueError(f"end-to-end id {name} stands in it twice")
+        transfers[name] = reading.amount(one, "Amt/InstdAmt")
+    _agree(node, len(transfers), sum(transfers.values()))
+    return Block(reading.name(node, "PmtInfId"), reading.account(node, "DbtrAcct"), transfers)
+
+
+def _agree(node: ET.Element, count: int, sum_fen: int) -> None:
+    number, total = reading.text(node, "NbOfTxs"), reading.text(node, "CtrlSum")
+    if number and number != str(count):
+        raise ValueError(f"NbOfTxs is {number[:15]}, there are {count} transfers")
+    if total and reading.fen(total) != sum_fen:
+        raise ValueError(f"CtrlSum is {total[:20]}, the transfers add up to {decimal(sum_fen)}")
 
 
 def decimal(amount_fen: int) -> str:

@@ -27,6 +27,11 @@ PAYMENT_UNKNOWN = declare(
     "There is no payment file or order {name!r}.",
     "没有付款文件或付款指令“{name}”。",
 )
+PAYMENT_FILE_WRONG = declare(
+    "PAYMENT_FILE_WRONG",
+    "{file} is no payment file to send: {why}. Fetch it again with `citycard pay`, or from the console.",
+    "{file} 不是可发送的付款文件：{why}。请用 `citycard pay` 或在控制台重新获取。",
+)
 BANK_FILE_INVALID = declare(
     "BANK_FILE_INVALID",
     "{file} is no bank statement this office reads (camt.053.001.08): {why}. Nothing was taken.",
@@ -34,8 +39,41 @@ BANK_FILE_INVALID = declare(
 )
 BANK_FILE_ACCOUNT = declare(
     "BANK_FILE_ACCOUNT",
-    "Statement {statement} is of account {account}, which is not the settlement account. Nothing was taken.",
-    "对账单 {statement} 的账户 {account} 不是清算账户，未导入任何内容。",
+    "{statement} is of account {account}, which is not the settlement account. Nothing was taken.",
+    "{statement} 的账户 {account} 不是清算账户，未导入任何内容。",
+)
+BANK_MESSAGE_UNKNOWN = declare(
+    "BANK_MESSAGE_UNKNOWN",
+    "{file} is no bank statement, notification or status report this office reads ({kinds}): {why}."
+    " Nothing was taken.",
+    "{file} 不是本系统可读的银行对账单、收支通知或付款状态报告（{kinds}）：{why}。未导入任何内容。",
+)
+BANK_MESSAGE_VERSION = declare(
+    "BANK_MESSAGE_VERSION",
+    "{file} is {found}; of these messages this office reads {kinds}. Nothing was taken; ask the bank for that"
+    " version.",
+    "{file} 为 {found}，本系统可读版本为 {kinds}。未导入任何内容，请向银行索取该版本。",
+)
+BANK_MESSAGE_INVALID = declare(
+    "BANK_MESSAGE_INVALID",
+    "{file} is no valid {message}: {why}. Nothing was taken.",
+    "{file} 不是有效的 {message}：{why}。未导入任何内容。",
+)
+BANK_MESSAGE_OTHERWISE = declare(
+    "BANK_MESSAGE_OTHERWISE",
+    "Message {message} was imported before with other content. Nothing was taken; ask the bank which of"
+    " the two is right.",
+    "报文 {message} 此前已导入且内容不同，未导入任何内容。请向银行核实哪一份正确。",
+)
+REPORT_UNKNOWN = declare(
+    "REPORT_UNKNOWN",
+    "Report {report} is about message {message}, which this office did not send. Nothing was taken.",
+    "状态报告 {report} 所指报文 {message} 并非本系统发出，未导入任何内容。",
+)
+REPORT_UNFIT = declare(
+    "REPORT_UNFIT",
+    "Report {report} does not fit payment file {message}: {why}. Nothing was taken; ask the bank.",
+    "状态报告 {report} 与付款文件 {message} 不符：{why}。未导入任何内容，请询问银行。",
 )
 BANK_STATEMENT_OTHERWISE = declare(
     "BANK_STATEMENT_OTHERWISE",
@@ -55,6 +93,12 @@ BANK_STATEMENT_GAP = declare(
     " A statement in between is missing: import it first.",
     "对账单 {statement} 期初余额为 {opening_fen} 分，账本中银行存款为 {held_fen} 分。"
     "缺少中间的对账单，请先导入。",
+)
+BANK_STATEMENT_SEQUENCE = declare(
+    "BANK_STATEMENT_SEQUENCE",
+    "Statement {statement} is the bank's number {sequence}, and number {before} was not imported. Import that"
+    " one first.",
+    "对账单 {statement} 为银行第 {sequence} 号，而第 {before} 号尚未导入。请先导入前一份。",
 )
 ENTRY_MISMATCH = declare(
     "ENTRY_MISMATCH",

@@ -10,9 +10,14 @@ from typing import Any, Final
 
 PAIN: Final = "pain.001.001.09"
 CAMT: Final = "camt.053.001.08"
+NOTICE: Final = "camt.054.001.08"
+REPORTS: Final = ("pain.002.001.03", "pain.002.001.10", "pain.002.001.12")  # alike in what is read of them
+READ: Final = (CAMT, NOTICE, *REPORTS)
 HOMES: Final = {
     PAIN: ("pain001", f"templates/{PAIN}/{PAIN}.xsd"),
     CAMT: ("camt053", f"xsd/{CAMT}.xsd"),
+    NOTICE: ("camt053", f"xsd/{NOTICE}.xsd"),
+    **{name: ("pain001", f"pain002/schemas/{name}.xsd") for name in REPORTS},
 }
 
 

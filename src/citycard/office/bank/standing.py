@@ -69,6 +69,7 @@ class Balances:
     on_the_way_fen: int  # ordered and not moved, + is still to be paid out
     unallocated_fen: int
     unmatched: int
+    notified_fen: int = 0  # moved as notifications say, and on no statement yet; + came in
 
     @property
     def equal(self) -> bool:
@@ -102,6 +103,7 @@ def balances() -> Balances:
         ledger.balance(chart.BANK),
         ledger.balance(chart.UNALLOCATED),
         BankEntry.objects.filter(purpose=Purpose.OPEN).count(),
+        -ledger.balance(chart.NOTIFIED),
     )
 
 

@@ -3,7 +3,8 @@
 
 Every movement is posted between `cash:settlement` and what it was for, or `unallocated:settlement` while that
 is not known, under an id made of the statement and the movement's number. So what the ledger holds at the
-bank is what the bank says, to the fen, after every statement.
+bank is what the bank says, to the fen, after every statement. A movement that a notification told of before
+is booked already, and comes over from `notified:settlement` (see `entries`).
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from django.db import transaction
 
 from citycard.core.ledger import Transfer
 from citycard.office import audit, clock, ledger
-from citycard.office.bank import camt, matching, problems, schema
-from citycard.office.bank.models import BankAccount, BankEntry, BankStatement, Purpose
+from citycard.office.bank import camt, entries, problems, schema
+from citycard.office.bank.entries import Booked
+from citycard.office.bank.models import BankAccount, BankStatement, Purpose
 from citycard.office.bank.orders import scheme_id
 from citycard.office.intake import alarms
 from citycard.office.ledger import chart
 
-ACCOUNTS: Final = (chart.BANK, chart.CASH, chart.UNALLOCATED, chart.OWN)
+COUNT_MAX: Final = 99_999  # a bank whose numbers are larger makes them of dates, which have gaps
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a file brought: movements, how many were matched, and whether it was known already."""
+    """What a file brought: new movements, how many were matched, and whether it was known already."""
 
     statements: list[str]
     entries: int
@@ -35,6 +37,7 @@ class Imported:
     closing_fen: int
     repeated: bool
     validated: bool
+    noticed: int = 0  # movements that a notification had told of before
 
     @property
     def unmatched(self) -> int:
@@ -53,19 +56,33 @@ def take(content: bytes, name: str, by: str) -> Imported:
         raise problems.BANK_FILE_INVALID(file=name, why=why)
     _refuse_altered(found)
     with transaction.atomic():
-        own = BankAccount.objects.select_for_update().filter(pk=scheme_id()).first()
-        if own is None:
-            raise problems.BANK_ACCOUNT_MISSING(participants=scheme_id())
+        own = own_account()
         taken = [one for one in found if _new(one)]
-        entries = [entry for one in taken for entry in _take(one, own, by, validated)]
+        booked = [_take(one, own, by, validated) for one in taken]
+    new = [entry for one in booked for entry in one.new]
     return Imported(
         [one.id for one in found],
-        len(entries),
-        sum(entry.purpose != Purpose.OPEN for entry in entries),
+        len(new),
+        sum(entry.purpose != Purpose.OPEN for entry in new),
         -ledger.balance(chart.CASH),
         not taken,
         validated,
+        sum(one.known for one in booked),
     )
+
+
+def own_account() -> BankAccount:
+    """The settlement account, locked: files about it are taken one after another. BANK_ACCOUNT_MISSING."""
+    own = BankAccount.objects.select_for_update().filter(pk=scheme_id()).first()
+    if own is None:
+        raise problems.BANK_ACCOUNT_MISSING(participants=scheme_id())
+    return own
+
+
+def must_be(own: BankAccount, account: str, name: str) -> None:
+    """BANK_FILE_ACCOUNT when a file is about another account than ours."""
+    if account != own.number:
+        raise problems.BANK_FILE_ACCOUNT(statement=name, account=account[-4:].rjust(8, "*"))
 
 
 def _digest(statement: camt.Statement) -> str:
@@ -89,32 +106,28 @@ def _new(one: camt.Statement) -> bool:
     return not BankStatement.objects.filter(pk=one.id).exists()
 
 
-def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> list[BankEntry]:
-    if one.account != own.number:
-        raise problems.BANK_FILE_ACCOUNT(statement=one.id, account=one.account[-4:].rjust(8, "*"))
+def _take(one: camt.Statement, own: BankAccount, by: str, validated: bool) -> Booked:
+    must_be(own, one.account, one.id)
     if one.sum_fen != one.closing_fen:
         raise problems.BANK_STATEMENT_SUMS(statement=one.id, sum_fen=one.sum_fen, closing_fen=one.closing_fen)
-    ledger.open_accounts(ACCOUNTS)
+    ledger.open_accounts(entries.ACCOUNTS)
     _open_with(one)
     statement = BankStatement.objects.create(
         id=one.id, digest=_digest(one), account=one.account, ends_on=one.ends_on,
         opening_fen=one.opening_fen, closing_fen=one.closing_fen, imported_at=clock.now(), imported_by=by,
-        validated=validated,
+        validated=validated, sequence=one.sequence,
     )  # fmt: skip
-    entries = [_entry(statement, number, move) for number, move in enumerate(one.movements, start=1)]
-    for entry in entries:
-        matching.match(entry)
-    BankEntry.objects.bulk_create(entries)
-    ledger.post_or_fail([_booking(entry) for entry in entries if entry.amount_fen])
+    booked = entries.book(statement, one.movements)
     assert -ledger.balance(chart.CASH) == one.closing_fen, "the books hold what the bank says"
-    audit.record(by, "import_bank_statement", one.id, entries=len(entries), closing_fen=one.closing_fen)
-    return entries
+    audit.record(by, "import_bank_statement", one.id, entries=len(one.movements), closing_fen=one.closing_fen)
+    return booked
 
 
 def _open_with(one: camt.Statement) -> None:
     """The first statement brings what was at the bank before; every later one must follow on."""
     held_fen = -ledger.balance(chart.CASH)
     if BankStatement.objects.exists():
+        _after_the_one_before(one)
         if held_fen != one.opening_fen:
             raise problems.BANK_STATEMENT_GAP(
                 statement=one.id, opening_fen=one.opening_fen, held_fen=held_fen
@@ -128,19 +141,13 @@ def _open_with(one: camt.Statement) -> None:
         )
 
 
-def _entry(statement: BankStatement, number: int, move: camt.Movement) -> BankEntry:
-    return BankEntry(
-        statement=statement, number=number, credit=move.credit, amount_fen=move.amount_fen,
-        reversal=move.reversal, booked_on=move.booked_on, end_to_end=move.end_to_end, bank_ref=move.bank_ref,
-        text=move.text, party=move.party, party_account=move.party_account,
-    )  # fmt: skip
-
-
-def _booking(entry: BankEntry) -> Transfer:
-    other = matching.counter_account(entry)
-    debit, credit = (chart.CASH, other) if entry.credit else (other, chart.CASH)
-    return Transfer(
-        matching.transfer_id(entry), debit, credit, entry.amount_fen,
-        "bank_in" if entry.credit else "bank_out",
-        business_date=entry.booked_on, ref=entry.order_id or entry.bank_ref,
-    )  # fmt: skip
+def _after_the_one_before(one: camt.Statement) -> None:
+    """Where the bank numbers its statements, the one before is here; balances alone may fit by chance."""
+    numbered = BankStatement.objects.exclude(sequence=None)
+    begins = one.sequence in (None, 1) or not numbered.exists()  # they begin anew, or have just begun
+    if one.sequence is None or begins or one.sequence > COUNT_MAX:
+        return
+    if not numbered.filter(sequence=one.sequence - 1).exists():
+        raise problems.BANK_STATEMENT_SEQUENCE(
+            statement=one.id, sequence=one.sequence, before=one.sequence - 1
+        )

@@ -70,6 +70,7 @@ PAGES: Final[dict[str, Page]] = {
     "ledger": Page(_("Ledger"), BACK_OFFICE, MONEY, "account_balance"),
     "account": Page(_("Account"), BACK_OFFICE),
     "exchange": Page(_("Between cities"), BACK_OFFICE, MONEY, "sync_alt"),
+    "exchange_hold": Page(_("Held payment between cities"), BACK_OFFICE),
     "exchanged": Page(_("Taps between cities"), BACK_OFFICE, MONEY, "travel"),
     "exchanged_tap": Page(_("Tap between cities"), BACK_OFFICE),
     "disputes": Page(_("Disputes"), BACK_OFFICE, MONEY, "gavel"),

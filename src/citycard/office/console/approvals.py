@@ -7,7 +7,8 @@ in between is looked at again.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -16,29 +17,33 @@ from citycard.office import audit, clock
 from citycard.office.cards import verbs
 from citycard.office.cards.actions import Done, Result
 from citycard.office.cards.refusals import VerbRefusal, Why
+from citycard.office.partners import held
+from citycard.office.partners.models import ExchangeHold
 from citycard.office.staff.models import Approval, ApprovalState, User
 from citycard.office.staff.roles import POLICY, Actor, actor_of
 
+RULES: Final = {**POLICY, **held.RULES}
+
 
 @transaction.atomic
-def ask(verb: str, pan: str, by: Actor, *, amount_fen: int = 0, **detail: Any) -> Approval:
-    """Ask for a second person; asking again for the same card and verb finds the request that waits."""
+def ask(verb: str, subject: str, by: Actor, *, amount_fen: int = 0, **detail: Any) -> Approval:
+    """Ask for a second person; asking again for the same card (or held date) and verb finds what waits."""
     waiting, new = Approval.objects.get_or_create(
         verb=verb,
-        subject=pan,
+        subject=subject,
         state=ApprovalState.WAITING,
         defaults={
             "amount_fen": amount_fen, "detail": detail, "asked_by": by.name, "asked_at": clock.now(),
         },
     )  # fmt: skip
     if new:
-        audit.record(by.name, "ask_approval", pan, what=verb, amount_fen=amount_fen)
+        audit.record(by.name, "ask_approval", subject, what=verb, amount_fen=amount_fen)
     return waiting
 
 
 def may_decide(approval: Approval, by: Actor) -> bool:
     """Whether this is somebody else with the right to agree."""
-    rule = POLICY.get(approval.verb)
+    rule = RULES.get(approval.verb)
     return rule is not None and by.name != approval.asked_by and bool(by.roles & rule.seconds)
 
 
@@ -54,8 +59,11 @@ def decline(approval_id: UUID, by: Actor) -> bool:
 
 
 @transaction.atomic
-def agree(approval_id: UUID, by: Actor) -> Result | None:
-    """Say yes and run the verb; None when it no longer waits. A refused verb leaves the request waiting."""
+def agree(approval_id: UUID, by: Actor) -> Result | ExchangeHold | None:
+    """Say yes and run the verb; None when it no longer waits. A refused verb leaves the request waiting.
+
+    A payment between cities that cannot be made is a problem (`partners.held`).
+    """
     approval = _waiting(approval_id)
     if approval is None:
         return None
@@ -65,12 +73,17 @@ def agree(approval_id: UUID, by: Actor) -> Result | None:
     if asker is None:
         return VerbRefusal(Why.NOT_PERMITTED, approval.verb, approval.subject)
     answer = _run(approval, actor_of(asker), by)
-    if isinstance(answer, Done):
+    if isinstance(answer, Done | ExchangeHold):
         _decide(approval, ApprovalState.APPROVED, by)
     return answer
 
 
-def _run(approval: Approval, first: Actor, second: Actor) -> Result:
+def _run(approval: Approval, first: Actor, second: Actor) -> Result | ExchangeHold:
+    if approval.verb in held.RULES:
+        return held.pay(
+            approval.verb, date.fromisoformat(approval.subject), first, second, approval.detail["words"],
+            accepted=approval.detail["accepted"],
+        )  # fmt: skip
     if approval.verb == "refund":
         in_hand_fen = approval.detail.get("in_hand_fen")
         return verbs.refund(approval.subject, first, second=second, in_hand_fen=in_hand_fen)

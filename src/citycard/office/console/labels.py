@@ -94,6 +94,7 @@ ACCOUNTS: Final[dict[str, Text]] = {
     "suspense": _("in suspense"),
     "bank": _("settlement bank"),
     "cash": _("held at the bank"),
+    "notified": _("notified by the bank, statement to come"),
     "unallocated": _("moved by the bank, not matched"),
     "own": _("the scheme's own money"),
     "guarantee": _("guarantee deposits"),
@@ -161,6 +162,27 @@ PAYMENT_STATES: Final[dict[str, Text]] = {
     "executed": _("executed"),
     "rejected": _("rejected by the bank"),
 }
+TOLD: Final[dict[str, Text]] = {
+    "RCVD": _("received"),
+    "PDNG": _("pending"),
+    "BLCK": _("blocked"),
+    "ACTC": _("accepted: form checked"),
+    "ACFC": _("accepted: funds checked"),
+    "ACCP": _("accepted: customer checked"),
+    "ACSP": _("accepted, being settled"),
+    "ACWC": _("accepted with a change"),
+    "ACWP": _("accepted, not posted yet"),
+    "ACSC": _("settled with the payer"),
+    "ACCC": _("settled with the payee"),
+    "PART": _("accepted in part"),
+    "PATC": _("accepted in part: form checked"),
+    "CANC": _("cancelled"),
+    "RJCT": _("rejected by the bank"),
+}
+HELD: Final[dict[str, Text]] = {
+    "pay_agreed": _("pay what both cities agree on"),
+    "pay_ours": _("pay our position with the hub"),
+}
 UNMATCHED: Final[dict[str, Text]] = {
     "unknown": _("no order has this reference"),
     "ambiguous": _("several orders fit"),
@@ -201,6 +223,7 @@ ALARMS: Final[dict[str, Text]] = {
     "POSITION_LIMIT": _("More is open with a participant than its terms allow"),
     "DEPOSIT_SHORT": _("A guarantee deposit is less than the terms ask for"),
     "PAYMENT_RETURNED": _("The bank gave a payment back"),
+    "PAYMENT_CONTRADICTED": _("The bank reported one thing of a payment and did another"),
     "STATEMENT_OTHERWISE": _("A bank statement came again with other content"),
 }
 DOCUMENTS: Final[dict[str, Text]] = {

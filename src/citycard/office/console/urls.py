@@ -7,7 +7,18 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from citycard.office.console.views import bank, cards, desk, exchange, guard, money, overview, scheme, taplab
+from citycard.office.console.views import (
+    bank,
+    cards,
+    desk,
+    exchange,
+    exchange_hold,
+    guard,
+    money,
+    overview,
+    scheme,
+    taplab,
+)
 
 pages = [
     path("", overview.dashboard, name="dashboard"),
@@ -37,6 +48,7 @@ pages = [
     path("ledger/", money.ledger, name="ledger"),
     path("ledger/<str:id>/", money.account, name="account"),
     path("exchange/", exchange.exchange, name="exchange"),
+    path("exchange/held/<str:on>/", exchange_hold.exchange_hold, name="exchange_hold"),
     path("exchange/taps/", exchange.exchanged, name="exchanged"),
     path("exchange/taps/<str:ref>/", exchange.exchanged_tap, name="exchanged_tap"),
     path("disputes/", exchange.disputes, name="disputes"),

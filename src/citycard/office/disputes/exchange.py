@@ -168,6 +168,8 @@ def take_adjustment(sender: Member, name: FileName, records: list[dict[str, Any]
         tap = dispute.tap
         if row["settled_on"] != name.business_date or not 0 <= row["new_amount_fen"] < tap.amount_fen:
             raise _unfit(row, "its date or its amount cannot be")
+        if row["error_fee_fen"]:  # not booked, it would make our positions differ from the hub's
+            raise _unfit(row, "it charges an error fee, for which there is no rate in our contract")
         back = Parts(tap.amount_fen - row["new_amount_fen"], *(row[column] for column in taps.MONEY))
         books.post_adjustment(row["adjust_serial"], tap, back, row["settled_on"])
         if tap.side == desk.ISSUER and tap.error == codes.GOOD:
@@ -219,7 +221,13 @@ def lapse(on: date) -> None:
 
 
 def adjust(on: date) -> list[dict[str, Any]]:
-    """Book what was granted; the AD rows, each with `back`, what was given back."""
+    """Book what was granted; the AD rows, each with `back`, what was given back.
+
+    The error fee is always zero. The column is known from implementations (facts 8.2), but not what is
+    charged, to whom, or for which causes: that is the members' contract, of which our rates (facts 8.4)
+    have the three that are known and none for errors. What an adjustment moves is therefore exactly what
+    the tap had moved.
+    """
     rows = []
     granted = Dispute.objects.select_for_update().filter(party=Party.HUB, stage=Stage.GRANTED)
     for dispute in granted.order_by("id"):

@@ -21,6 +21,9 @@ LEDGER_SUSPENSE: Final = "LEDGER_SUSPENSE"  # proven purchases beyond what the c
 POSITION_LIMIT: Final = "POSITION_LIMIT"  # more is open with a participant than its terms allow
 DEPOSIT_SHORT: Final = "DEPOSIT_SHORT"  # less guarantee deposit than the terms ask for
 PAYMENT_RETURNED: Final = "PAYMENT_RETURNED"  # the bank gave a payment back
+PAYMENT_CONTRADICTED: Final = (
+    "PAYMENT_CONTRADICTED"  # the bank reported one thing of a payment and did another
+)
 STATEMENT_OTHERWISE: Final = "STATEMENT_OTHERWISE"  # a bank statement came again with other content
 
 

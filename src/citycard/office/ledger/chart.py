@@ -4,7 +4,8 @@
 An account's id is its kind, a colon, and whose it is. Signs: a credit balance is owed by the scheme, a debit
 balance is held by it. A load debits `float` and credits `card`; a purchase goes the other way; on a clearing
 day `position` and `clearing` face each other, and settlement clears positions against `bank:settlement`. What
-the bank then really moves goes from there to `cash:settlement`, statement by statement.
+the bank then really moves goes from there to `cash:settlement`, statement by statement; what a notification
+told of earlier waits on `notified:settlement` for its statement.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from citycard.core.ledger import NO_LIMIT, Account, AccountFlag
 
 BANK: Final = "bank:settlement"
 CASH: Final = "cash:settlement"
+NOTIFIED: Final = "notified:settlement"
 UNALLOCATED: Final = "unallocated:settlement"
 OWN: Final = "own:settlement"
 KINDS: Final[dict[str, AccountFlag]] = {
@@ -31,6 +33,7 @@ KINDS: Final[dict[str, AccountFlag]] = {
     "suspense": NO_LIMIT,  # what clearing proved and a card's account cannot carry, to be looked into
     "bank": NO_LIMIT,  # ordered and not yet moved: payments to participants less payments by them
     "cash": NO_LIMIT,  # held at the bank: what its statements say
+    "notified": NO_LIMIT,  # moved by the bank as a notification says; its statement is still to come
     "unallocated": NO_LIMIT,  # moved by the bank and not matched with anything yet
     "own": NO_LIMIT,  # the scheme's own money at the bank
     "guarantee": AccountFlag.DEBITS_MUST_NOT_EXCEED_CREDITS,  # owed to a participant: its deposit

@@ -9,7 +9,7 @@ after every posting. Payments follow the BP file, and only when our own sums say
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
@@ -90,14 +90,32 @@ def nets(on: date) -> dict[str, int]:
 
 def pay(on: date) -> int:
     """Make the payments of a settlement date through the bank, once; returns the fen the bank received."""
+    return post_payment(on, nets(on), "payment")
+
+
+def paid(on: date) -> dict[str, int]:
+    """What was paid to each position account (from it: negative) for a settlement date so far."""
+    found: Counter[str] = Counter()
+    rows = LedgerTransfer.objects.filter(business_date=on, code=money.PAID)
+    for debit, credit, fen in rows.values_list("debit_id", "credit_id", "amount_fen"):
+        found[debit] += fen
+        found[credit] -= fen
+    del found[chart.BANK]
+    return dict(found)
+
+
+def post_payment(on: date, legs: Mapping[str, int], step: str) -> int:
+    """Pay these amounts to (negative: from) position accounts through the bank; each step of a date once."""
+    assert sum(legs.values()) == 0, "what some pay is what others get"
     chain = []
-    for account, net_fen in sorted(nets(on).items()):
+    for account, net_fen in sorted(legs.items()):
         if net_fen:
             debit, credit = (account, chart.BANK) if net_fen > 0 else (chart.BANK, account)
-            name = f"exchange:{on}:payment:{account.partition(':')[2]}"
+            name = f"exchange:{on}:{step}:{account.partition(':')[2]}"
             chain.append(
                 Transfer(name, debit, credit, abs(net_fen), money.PAID, Flag.LINKED, business_date=on)
             )
+    ledger.open_accounts([chart.BANK])
     ledger.post_or_fail([*chain[:-1], *(replace(last, flags=PLAIN) for last in chain[-1:])])
     return sum(step.amount_fen for step in chain if step.debit == chart.BANK)
 
@@ -115,8 +133,11 @@ def keep_positions(rows: Iterable[dict[str, Any]]) -> None:
 def take_positions(sender: Member, name: FileName, records: list[dict[str, Any]]) -> None:
     """The hub's positions: kept, held against our own books, and paid when both say the same.
 
-    Where they differ nothing is paid; an alarm tells both figures and a person looks.
+    Where they differ nothing is paid: an alarm tells both figures, and two people say what is (`held`). A
+    date that was held once is never paid by itself.
     """
+    from citycard.office.partners import held
+
     us = desk.own()
     ours_to_know = {us.org, *desk.own_issuers().values()}
     for row in records:
@@ -126,7 +147,11 @@ def take_positions(sender: Member, name: FileName, records: list[dict[str, Any]]
     different = differences(name.business_date)
     for whose, (told, ours) in different.items():
         alarms.raise_alarm(POSITION, whose, str(name.business_date), told_fen=told, ours_fen=ours)
-    if not different:
+    if different:
+        net = [row["net_fen"] for row in records if row["counterparty_org"] == us.hub]
+        ours = -nets(name.business_date).get(chart.position(sender.participant), 0)
+        held.hold(name.business_date, sum(net), ours)
+    elif not held.is_held(name.business_date):
         pay(name.business_date)
 
 

@@ -273,6 +273,50 @@ class ExchangePosition(models.Model):
         return f"{self.settled_on} {self.member_org} {self.counterparty_org}"
 
 
+class ExchangeHold(models.Model):
+    """A settlement date on which the hub's positions are not those of our books: two people say what is paid.
+
+    Nets are ours: positive is owed to us. What is not paid is disputed and stays on the positions.
+    """
+
+    class State(models.TextChoices):
+        """How far it is paid."""
+
+        HELD = "held", _("held")
+        PARTLY = "partly", _("paid as far as both agree")
+        PAID = "paid", _("paid")
+
+    settled_on = models.DateField(_("business date"), primary_key=True)
+    told_fen = models.BigIntegerField(_("net as told (fen)"))
+    ours_fen = models.BigIntegerField(_("net by our books (fen)"))
+    paid_fen = models.BigIntegerField(_("paid (fen)"), default=0)
+    state = models.CharField(_("state"), max_length=6, choices=State.choices, default=State.HELD)
+    raised_at = models.DateTimeField(_("raised"))
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    decided_by = models.CharField(_("decided by"), max_length=310, blank=True, default="")
+    words = models.CharField(_("words"), max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("held payment between cities")
+        verbose_name_plural = _("held payments between cities")
+        ordering = ["-settled_on"]
+
+    def __str__(self) -> str:
+        return self.settled_on.isoformat()
+
+    @property
+    def agreed_fen(self) -> int:
+        """What both sides say: of one sign, the smaller."""
+        if self.told_fen * self.ours_fen <= 0:
+            return 0
+        return min(self.told_fen, self.ours_fen, key=abs)
+
+    @property
+    def disputed_fen(self) -> int:
+        """What our books have beyond what is paid."""
+        return self.ours_fen - self.paid_fen
+
+
 class PartnerHotlistEntry(models.Model):
     """A stay of another member's card on our hotlist, in versions of our own list."""
 

@@ -14,7 +14,7 @@ from citycard.office import ledger
 from citycard.office.ledger import chart
 from citycard.office.ledger.models import LedgerAccount
 from citycard.office.partners import books, desk
-from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangePosition, Member
+from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangeHold, ExchangePosition, Member
 
 
 @dataclass(slots=True)
@@ -25,12 +25,13 @@ class Agreement:
     positions_sum_fen: int
     nets: dict[str, dict[str, int]]  # date: member (for a city: the hub alone): net fen by our books
     differing: list[str] = field(default_factory=list)  # dates on which BP and books differ
+    decided: list[str] = field(default_factory=list)  # those of which two people have paid ours
     states: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        """Books balance, and every date's positions are those of the books."""
+        """Books balance, and every date's positions are those of the books, or were decided about."""
         return self.ledger_balanced and self.positions_sum_fen == 0 and not self.differing
 
     @property
@@ -53,9 +54,9 @@ class Agreement:
         ]
         for day, nets in self.nets.items():
             told = ", ".join(f"{org} {yuan(fen)}" for org, fen in nets.items())
-            lines.append(
-                f"{day} {told}{'  DIFFERS from the positions told' if day in self.differing else ''}"
-            )
+            note = "  DIFFERS from the positions told" if day in self.differing else ""
+            note = "  paid although it differs from the positions told" if day in self.decided else note
+            lines.append(f"{day} {told}{note}")
         for what, found in (("taps", self.states), ("files", self.files)):
             lines.append(
                 f"{what:<9} " + (", ".join(f"{name} {n}" for name, n in sorted(found.items())) or "none")
@@ -79,12 +80,13 @@ def reconcile() -> Agreement:
     days = set(told.values_list("settled_on", flat=True))
     settled = ExchangedTap.objects.values_list("settled_on", flat=True).order_by().distinct()
     days |= {on for on in settled if on is not None}
+    paid = set(ExchangeHold.objects.filter(state=ExchangeHold.State.PAID).values_list("pk", flat=True))
     for on in sorted(days):
         nets = books.nets(on)
         ours = {org: nets.get(account, 0) for account, org in members.items()}
         found.nets[on.isoformat()] = ours
         if _differs(on, ours, us):
-            found.differing.append(on.isoformat())
+            (found.decided if on in paid else found.differing).append(on.isoformat())
     found.states = dict(Counter(ExchangedTap.objects.values_list("state", flat=True)))
     found.files = dict(Counter(ExchangeFile.objects.values_list("status", flat=True)))
     return found

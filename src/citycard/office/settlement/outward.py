@@ -2,7 +2,8 @@
 """Tells clearing what it needs: the scheme's reference tables, frozen for a business date.
 
 The first export of a date stays: a run repeated later works on the same tables, whatever has changed since.
-The folder appears whole or not at all.
+The folder appears whole or not at all. The tables that grow with the city (cards, hotlist, terminals) go from
+one query each, read in chunks, straight to their files: memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +32,8 @@ from citycard.office.partners.models import ForeignTerminal
 EXCHANGE: Final = "exchange"
 READ_AT_ONCE: Final = 5000  # rows fetched from the database at a time
 Rows = Iterable[Mapping[str, Any]]
+Values = Iterable[tuple[Any, ...]]
+LARGE: Final = (tables.TERMINALS, tables.CARDS, tables.HOTLIST)
 
 
 def folder(settle_on: date) -> Path:
@@ -48,7 +52,11 @@ def export(settle_on: date) -> Path:
     part.mkdir()
     with transaction.atomic():
         for table, rows in _tables().items():
-            _write(table, rows, part / f"{table.name}.csv")
+            with _file(part, table) as file:
+                table.write(rows, file)
+        for table, values in _large_tables().items():
+            with _file(part, table) as file:
+                table.write_values(values, file)
     try:
         part.rename(target)
     except OSError:  # another process was first: its tables are the tables
@@ -58,11 +66,25 @@ def export(settle_on: date) -> Path:
     return target
 
 
-def _write(table: Table, rows: Rows, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table.write(rows, file)
+@contextmanager
+def _file(folder: Path, table: Table) -> Iterator[TextIO]:
+    """A table's file, on the disk when it is left."""
+    with (folder / f"{table.name}.csv").open("w", encoding="utf-8", newline="") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def _large_tables() -> dict[Table, Values]:
+    """Tables of which each row is a card's or a terminal's."""
+    terminals = ("id", "acquirer_id", "service", "line", "station", "active")
+    cards = ("pan", "issuer_id", "card_class", "status", "personalised_fen")
+    hotlist = ("card_id", "version", "reason", "listed_at", "delisted_at")
+    return {
+        tables.TERMINALS: chain(_values(Terminal, terminals, "id"), _elsewhere()),
+        tables.CARDS: _values(Card, cards, "pan"),
+        tables.HOTLIST: _values(HotlistEntry, hotlist, "card_id", "version"),
+    }
 
 
 def _tables() -> dict[Table, Rows]:
@@ -77,23 +99,11 @@ def _tables() -> dict[Table, Rows]:
             }
             for one in Participant.objects.order_by("id")
         ),
-        tables.TERMINALS: chain(
-            _values(
-                Terminal, "id", "acquirer_id", "service", "line", "station", "active", table=tables.TERMINALS
-            ),
-            _elsewhere(),
-        ),
-        tables.CARDS: _values(
-            Card, "pan", "issuer_id", "card_class", "status", "personalised_fen", table=tables.CARDS
-        ),
-        tables.HOTLIST: _values(
-            HotlistEntry, "card_id", "version", "reason", "listed_at", "delisted_at", table=tables.HOTLIST
-        ),
-        tables.LINES: _values(Line, "number", "operator_id", "name_en", "name_zh", table=tables.LINES),
-        tables.CONTRACTS: _values(
+        tables.LINES: _rows(tables.LINES, Line, ("number", "operator_id", "name_en", "name_zh")),
+        tables.CONTRACTS: _rows(
+            tables.CONTRACTS,
             Contract,
-            *(f"{name}_id" if name in ("acquirer", "issuer") else name for name in tables.CONTRACTS.names),
-            table=tables.CONTRACTS,
+            [f"{name}_id" if name in ("acquirer", "issuer") else name for name in tables.CONTRACTS.names],
         ),
     }
     found[tables.TARIFFS] = (
@@ -108,18 +118,22 @@ def _tables() -> dict[Table, Rows]:
     found[tables.SAMS] = (
         {"terminal": terminal, "distrusted_at": at} for terminal, at in sams.distrusted().items()
     )
-    assert set(found) == set(tables.TO_CLEARING)
+    assert set(found) | set(LARGE) == set(tables.TO_CLEARING)
     return found
 
 
-def _elsewhere() -> Rows:
+def _elsewhere() -> Values:
     """Terminals of other cities at which our cards were used: taps there are the issuer's own affair."""
-    for one in ForeignTerminal.objects.order_by("id").iterator(READ_AT_ONCE):
-        yield {"terminal": one.id, "acquirer": one.issuer, "service": AWAY, "line": 0, "station": 0,
-               "active": False}  # fmt: skip
+    for terminal, issuer in _values(ForeignTerminal, ("id", "issuer"), "id"):
+        yield terminal, issuer, AWAY, 0, 0, False
 
 
-def _values(model: Any, *columns: str, table: Table) -> Rows:
+def _rows(table: Table, model: Any, columns: Sequence[str]) -> Rows:
     """A model's rows, its columns under the table's names."""
-    rows = model.objects.order_by(*columns[:2]).values_list(*columns).iterator(READ_AT_ONCE)
-    return (dict(zip(table.names, row, strict=True)) for row in rows)
+    return (dict(zip(table.names, row, strict=True)) for row in _values(model, columns, *columns[:2]))
+
+
+def _values(model: Any, columns: Sequence[str], *order: str) -> Values:
+    """A model's columns in chunks, from a cursor of the server's where it has them."""
+    found: Values = model.objects.order_by(*order).values_list(*columns).iterator(READ_AT_ONCE)
+    return found

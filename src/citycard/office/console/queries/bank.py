@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
+from django.db.models import Count, Q
 
 from citycard.office.bank import matching, standing
-from citycard.office.bank.models import BankAccount, BankEntry, PaymentOrder, Purpose, State
+from citycard.office.bank.models import (
+    BankAccount,
+    BankEntry,
+    BankMessage,
+    PaymentFile,
+    PaymentOrder,
+    Purpose,
+    State,
+)
+from citycard.office.bank.orders import LIVE
 from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.names import participants
@@ -24,6 +34,7 @@ from citycard.office.settlement.models import SettlementRun
 REPORTS: Final = "reports"
 KINDS_OF_REPORT: Final = (".csv", ".xlsx", ".pdf")
 FITTING_MAX: Final = 20  # orders offered for one movement
+FILES_MAX: Final = 20  # newest ones on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class OrderLine:
     open_fen: int
     state_text: Text
     account: str
+    told_text: Text  # the bank's newest word on it
 
 
 def order_lines(rows: Iterable[PaymentOrder]) -> list[OrderLine]:
@@ -57,14 +69,37 @@ def order_lines(rows: Iterable[PaymentOrder]) -> list[OrderLine]:
                 payment.open_fen if row.state != State.REJECTED else 0,
                 labels.PAYMENT_STATES.get(row.state, row.state),
                 accounts.get(who, ""),
+                labels.TOLD.get(row.told, row.told),
             )
         )
     return found
 
 
+def bank_messages(rows: Iterable[BankMessage]) -> list[dict[str, Any]]:
+    """Notifications and status reports, with the bank's word on the whole file in words."""
+    return [{"row": row, "told": labels.TOLD.get(row.told, row.told)} for row in rows]
+
+
+def files() -> list[dict[str, Any]]:
+    """Payment files, newest first, with how many of their orders were rejected."""
+    rejected = Count("orders", filter=Q(orders__state=State.REJECTED))
+    rows = PaymentFile.objects.annotate(rejected=rejected).order_by("-made_at", "-id")[:FILES_MAX]
+    return [
+        {
+            "row": one,
+            "rejected": one.rejected,
+            "state_text": labels.PAYMENT_STATES.get(one.state, one.state),
+        }
+        for one in rows
+    ]
+
+
 def open_orders() -> list[OrderLine]:
-    """Orders the bank has not executed, held ones first."""
-    rows = PaymentOrder.objects.exclude(state__in=(State.EXECUTED, State.REJECTED)).select_related("payment")
+    """Orders the bank has not executed, held ones first; of rejected ones those to be ordered again."""
+    known = PaymentOrder.objects.select_related("payment")
+    rows = list(known.exclude(state__in=(State.EXECUTED, State.REJECTED)))
+    rejected = known.filter(state=State.REJECTED).exclude(payment__orders__state__in=LIVE)
+    rows += {one.payment_id: one for one in rejected.order_by("attempt")}.values()
     return sorted(order_lines(rows), key=lambda line: (line.row.state != State.HELD, line.row.end_to_end))
 
 

@@ -17,7 +17,13 @@ from citycard.office.console.access import Text
 from citycard.office.disputes.models import Dispute, DisputeEvent
 from citycard.office.ledger import chart
 from citycard.office.partners import books, desk, keyring
-from citycard.office.partners.models import ExchangedTap, ExchangeFile, ExchangePosition, Member
+from citycard.office.partners.models import (
+    ExchangedTap,
+    ExchangeFile,
+    ExchangeHold,
+    ExchangePosition,
+    Member,
+)
 
 DATES = 14  # dates whose positions are held against the books
 SOON = timedelta(days=3)  # a last day this near is marked
@@ -47,6 +53,7 @@ class PositionLine:
     amount_fen: int
     net_fen: int
     books_fen: int
+    hold: ExchangeHold | None = None
 
     @property
     def agrees(self) -> bool:
@@ -113,6 +120,7 @@ def positions() -> list[PositionLine]:
     told = ExchangePosition.objects.filter(counterparty_org=us.hub).order_by("-settled_on", "member_org")
     days = sorted(set(told.values_list("settled_on", flat=True)), reverse=True)[:DATES]
     nets = {on: books.nets(on) for on in days[:DATES]}
+    holds = ExchangeHold.objects.in_bulk(days)
     lines = []
     for row in told.filter(settled_on__in=days):
         if us.is_hub:
@@ -120,7 +128,8 @@ def positions() -> list[PositionLine]:
         else:
             ours = -nets[row.settled_on].get(chart.position(known[us.hub].participant), 0)
         name = known[row.member_org].name if row.member_org in known else row.member_org
-        lines.append(PositionLine(row.settled_on, name, row.taps, row.amount_fen, row.net_fen, ours))
+        hold = holds.get(row.settled_on) if row.member_org == us.org else None
+        lines.append(PositionLine(row.settled_on, name, row.taps, row.amount_fen, row.net_fen, ours, hold))
     return lines
 
 

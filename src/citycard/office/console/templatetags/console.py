@@ -20,6 +20,7 @@ TONES = {
     "verified": "ok", "upheld": "ok", "taken": "ok", "forwarded": "info", "cleared": "info",
     "refused": "bad", "disputed": "warn", "returned": "bad", "adjusted": "mute", "raised": "warn",
     "contested": "warn", "represented": "warn", "arbitration": "warn", "granted": "info", "dismissed": "mute",
+    "partly": "warn", "paid": "ok",
     "lost": "bad", "blocked": "bad", "rejected": "bad", "declined": "bad", "voided": "mute",
 }  # fmt: skip
 

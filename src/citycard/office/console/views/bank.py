@@ -15,9 +15,17 @@ from django.utils.translation import gettext as _
 from citycard.core.money import yuan
 from citycard.core.problem import Problem
 from citycard.office import audit
-from citycard.office.bank import matching, orders, standing, statements
-from citycard.office.bank.camt import SIZE_MAX
-from citycard.office.bank.models import BankEntry, BankStatement, PaymentFile, PaymentOrder, Purpose
+from citycard.office.bank import matching, orders, schema, standing
+from citycard.office.bank import messages as bank_messages
+from citycard.office.bank.models import (
+    BankEntry,
+    BankMessage,
+    BankStatement,
+    PaymentFile,
+    PaymentOrder,
+    Purpose,
+)
+from citycard.office.bank.reading import SIZE_MAX
 from citycard.office.console import labels
 from citycard.office.console.access import MONEY_MOVERS, missing, page, refused, show
 from citycard.office.console.queries import bank as queries
@@ -27,7 +35,7 @@ from citycard.office.console.views.pages import cut
 from citycard.office.participants.workdays import workdays
 from citycard.office.staff.roles import Actor
 
-NEWEST: Final = 20  # files and statements on the page
+NEWEST: Final = 20  # statements and messages on the page
 
 
 @page("bank")
@@ -39,15 +47,13 @@ def bank(request: HttpRequest, by: Actor) -> HttpResponse:
             return refused(request)
         _told(request, lambda: _act(request, by))
         return redirect("console:bank")
-    files = PaymentFile.objects.order_by("-made_at", "-id")[:NEWEST]
     context = {
         "balances": standing.balances(),
         "open": queries.open_orders(),
         "unmatched": queries.unmatched(),
-        "files": [
-            {"row": one, "state_text": labels.PAYMENT_STATES.get(one.state, one.state)} for one in files
-        ],
+        "files": queries.files(),
         "statements": BankStatement.objects.order_by("-imported_at", "-ends_on")[:NEWEST],
+        "messages_of_the_bank": queries.bank_messages(BankMessage.objects.select_related("file")[:NEWEST]),
         "mine": mine,
     }
     return show(request, "bank", context)
@@ -56,7 +62,7 @@ def bank(request: HttpRequest, by: Actor) -> HttpResponse:
 @page("bank_entry")
 def entry(request: HttpRequest, by: Actor, id: int) -> HttpResponse:
     """One movement: what it may be for; matching it leaves a trace."""
-    found = BankEntry.objects.select_related("statement", "order").filter(pk=id).first()
+    found = BankEntry.objects.select_related("statement", "notice", "order").filter(pk=id).first()
     if found is None:
         return missing(request, _("There is no such movement."))
     mine = bool(by.roles & MONEY_MOVERS)
@@ -100,7 +106,7 @@ def order(request: HttpRequest, by: Actor, id: str) -> HttpResponse:
     context = {
         "line": queries.order_lines([found])[0],
         "positions": found.payment.positions.order_by("run_id"),
-        "entries": found.entries.select_related("statement").order_by("booked_on", "number"),
+        "entries": found.entries.select_related("statement", "notice").order_by("booked_on", "number"),
         "attempts": queries.order_lines(found.payment.orders.select_related("payment").order_by("attempt")),
     }
     return show(request, "bank_order", context, title=found.end_to_end)
@@ -179,10 +185,17 @@ def _act(request: HttpRequest, by: Actor) -> str:
     upload = request.FILES.get("statement")
     if upload is None or (upload.size or 0) > SIZE_MAX:
         return _("Choose a file first.")
-    done = statements.take(upload.read(), upload.name or "", by.name)
+    done = bank_messages.take(upload.read(), upload.name or "", by.name)
     if done.repeated:
-        return _("This statement was imported before; nothing has changed.")
-    return _("%(n)s movements, %(m)s of them matched.") % {"n": done.entries, "m": done.matched}
+        return _("This message was imported before; nothing has changed.")
+    if done.message in schema.REPORTS:
+        return _("Payments on their way %(a)s, rejected %(r)s, contradicting what the bank did %(c)s.") % {
+            "a": done.accepted, "r": done.rejected, "c": done.contradicted,
+        }  # fmt: skip
+    told = _("%(n)s movements, %(m)s of them matched.") % {"n": done.entries, "m": done.matched}
+    known = _(" %(n)s were known before.") % {"n": done.noticed} if done.noticed else ""
+    left = _(" %(n)s have no reference; their statement brings them.") % {"n": done.left} if done.left else ""
+    return f"{told}{known}{left}"
 
 
 def _match(request: HttpRequest, found: BankEntry, by: Actor) -> str:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from citycard.core.money import yuan
 from citycard.core.problem import Problem
 from citycard.office import audit
 from citycard.office.cards import hotlist as lists
@@ -23,6 +24,7 @@ from citycard.office.console.views.cards import result_text
 from citycard.office.console.views.pages import cut
 from citycard.office.holders import register as registry
 from citycard.office.holders.models import Holder
+from citycard.office.partners.models import ExchangeHold
 from citycard.office.staff.models import Approval, ApprovalState
 from citycard.office.staff.roles import Actor
 
@@ -105,7 +107,8 @@ def approvals(request: HttpRequest, by: Actor) -> HttpResponse:
     shown = [
         {
             "row": one,
-            "text": labels.VERBS.get(one.verb, one.verb),
+            "text": labels.VERBS.get(one.verb) or labels.HELD.get(one.verb, one.verb),
+            "between_cities": one.verb in labels.HELD,
             "mine": one.state == ApprovalState.WAITING and dual.may_decide(one, by),
         }
         for one in rows
@@ -122,7 +125,13 @@ def _decide(request: HttpRequest, by: Actor) -> None:
         if dual.decline(wanted, by):
             messages.info(request, _("The request is declined."))
         return
-    answer = dual.agree(wanted, by)
-    if answer is not None:
+    try:
+        answer = dual.agree(wanted, by)
+    except Problem as problem:
+        messages.error(request, problem.text("zh" if labels.chinese() else "en"))
+        return
+    if isinstance(answer, ExchangeHold):
+        messages.success(request, _("Paid: %(yuan)s yuan.") % {"yuan": yuan(answer.paid_fen)})
+    elif answer is not None:
         tell = messages.success if isinstance(answer, Done) else messages.error
         tell(request, result_text(answer))
