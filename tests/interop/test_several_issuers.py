@@ -117,7 +117,7 @@ def test_a_city_books_each_issuer_and_brings_its_taps_to_its_own_clearing(both: 
 def test_positions_must_agree_for_each_issuer(both: Place) -> None:
     """A total that agrees while two issuers' parts are mixed up is not paid."""
     from citycard.office.intake.models import Alarm
-    from citycard.office.partners.models import ExchangePosition
+    from citycard.office.partners.models import ExchangeHold, ExchangePosition
     from citycard.office.partners.reconcile import reconcile
 
     rows = [away(ISSUERS[WEST], WEST, 1, 180), away(PORT, PORT_CODE, 2, 400)]
@@ -128,7 +128,10 @@ def test_positions_must_agree_for_each_issuer(both: Place) -> None:
     assert alarm.subject == PORT_CODE
     assert ledger.balance(f"position:{PORT}") == -399  # nothing was paid
     assert not reconcile().agrees
+    hold = ExchangeHold.objects.get()
+    assert hold.told_fen == hold.ours_fen == -179 - 399  # two people decide about the date
     ExchangePosition.objects.all().delete()
+    hold.delete()  # as if the positions had been right at once
     assert came(both[HUB].file("BP", [bp(WEST, EAST, -179), bp(PORT_CODE, EAST, -399), total])) == "taken"
     for account in (ISSUERS[WEST], PORT, PARTICIPANTS[HUB]):
         assert ledger.balance(f"position:{account}") == 0
