@@ -31,6 +31,7 @@ PARTITIONS_MIN: Final = 2
 SMALL: Final = {"spark.sql.adaptive.enabled": "false", "spark.sql.codegen.wholeStage": "false",
                 "spark.sql.codegen.factoryMode": "NO_CODEGEN"}  # fmt: skip
 ROWS_PER_FILE: Final = 1_000_000
+KEPT: Final = "zstd"  # of what stays in the lake
 SHARD: Final = "shard"  # the last level of folders, of tables cut by card
 FAULT: Final = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Problem): .+", re.MULTILINE)
 SETTINGS: Final = {
@@ -40,7 +41,7 @@ SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_NTZ",  # moments are naive, in the scheme's zone
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.parquet.compression.codec": "snappy",  # of what is only passed on: quick before small
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.cleaner.referenceTracking.cleanCheckpoints": "true",
     "spark.task.maxFailures": "8",  # a worker that dies fails its tasks and those that wanted its results
@@ -144,7 +145,7 @@ class SparkEngine(SqlEngine):
         """A result as one Parquet file, in the given order: for what is not cut by card."""
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = self._new("one")
-        self._frame(step, order).coalesce(1).write.parquet(str(folder))
+        self._frame(step, order).coalesce(1).write.parquet(str(folder), compression=KEPT)
         (found,) = folder.glob("part-*.parquet")
         os.replace(found, path)
         shutil.rmtree(folder)
@@ -164,7 +165,7 @@ class SparkEngine(SqlEngine):
         texts = [f"CAST(`{name}` AS STRING) AS {level}" for name, level in zip(by, levels, strict=True)]
         frame = frame.selectExpr("*", *texts, f"{number} AS {SHARD}").drop(*by[-1:])
         frame = frame.repartition(shards.count, SHARD).sortWithinPartitions(SHARD, *levels, *order)
-        frame.write.partitionBy(*levels, SHARD).parquet(str(folder.absolute()))
+        frame.write.partitionBy(*levels, SHARD).parquet(str(folder.absolute()), compression=KEPT)
 
     def _new(self, name: str) -> Path:
         """A place in the folder all see, never used before."""

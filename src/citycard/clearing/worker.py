@@ -39,7 +39,7 @@ Row = dict[str, Any]
 def plan(lake: Lake, batches: list[RawBatch], verdicts: Iterable[tuple[Any, Any, Any]]) -> pa.Table:
     """What workers are to decode; `verdicts` are (batch numbers, positions, TAC is right) of all records."""
     sizes = [(lake.size(batch) - HEADER_SIZE) // RECORD_SIZE for batch in batches]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    starts = np.concatenate([[0], np.cumsum(sizes, dtype="i8")])
     right = np.zeros(starts[-1], bool)
     for batch_no, position, verdict in verdicts:
         right[starts[batch_no] + position] = verdict
