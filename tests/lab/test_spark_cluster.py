@@ -14,6 +14,7 @@ import pytest
 
 from citycard.core.problem import Problem
 from citycard.lab import spark_cluster
+from citycard.lab.bench import spark
 from tests.support.parts import REPOSITORY
 
 SCRIPT = REPOSITORY / "scripts" / "spark-cluster"
@@ -41,6 +42,22 @@ def test_only_what_was_started_here_and_still_is_that_is_stopped(tmp_path: Path)
         for one in (ours, other, foreign):
             one.kill()
             one.wait()
+
+
+def test_the_benchmark_kills_one_worker_in_the_middle_of_the_largest_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "KILL_SECONDS", 0.05)
+    with started(MARK) as master, started(MARK) as worker:
+        (tmp_path / spark_cluster.PIDS).write_text(json.dumps({"master": master.pid, "worker0": worker.pid}))
+        killer = spark.Killer(tmp_path)
+        killer("hot")
+        assert "not killed" in killer.told
+        killer(spark.KILL_AFTER)
+        assert worker.wait(10) < 0
+        assert master.poll() is None
+        spark_cluster.stop(tmp_path)
+    assert killer.told.startswith("worker0")
 
 
 def test_a_taken_port_and_a_cluster_that_runs_are_told(

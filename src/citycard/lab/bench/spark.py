@@ -83,7 +83,9 @@ class Killer:
 
     def _kill(self) -> None:
         alive = spark_cluster.running(self._folder)
-        name = max(alive)
+        if not alive:
+            return
+        name = max(alive)  # a worker: the master comes before them
         spark_cluster.kill(alive[name])
         self.told = f"{name}, {KILL_SECONDS} s into the step after {self._at!r}"
 
