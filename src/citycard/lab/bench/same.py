@@ -2,7 +2,7 @@
 """Holds what two runs left against each other: every row of every table, and every file for the office.
 
 Both runs cut their tables by the same parts of the cards, so a file of one is held against the file of that
-name of the other, as bags of rows, both ways. That bounds the memory, and shows that the layout is the same.
+name of the other, as bags of rows. That bounds the memory, and shows that the layout is the same.
 """
 
 from __future__ import annotations
@@ -56,10 +56,12 @@ class Compared:
         if columns[0] != columns[1]:
             self.differences.append(f"{name}: columns {columns[0]} and {columns[1]}")
             return
-        more = [_count(db, f"({a}) EXCEPT ALL ({b})") for a, b in ((one, other), (other, one))]
-        if any(more):
-            self.differences.append(f"{name}: {more[0]} rows are only in one, {more[1]} only in the other")
-        self.rows[Path(name).parts[0].removesuffix(".parquet")] += _count(db, one)
+        counts = [_count(db, query) for query in (one, other)]
+        left = _count(db, f"({one}) EXCEPT ALL ({other})")
+        right = left + counts[1] - counts[0]  # bags: what is in both is in both as often
+        if left or right:
+            self.differences.append(f"{name}: {left} rows are only in one, {right} only in the other")
+        self.rows[Path(name).parts[0].removesuffix(".parquet")] += counts[0]
 
     def files(self, one: Path, other: Path) -> None:
         """All files of two folders, byte for byte."""
