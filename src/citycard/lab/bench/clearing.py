@@ -73,7 +73,11 @@ class TimedVerifier(TacVerifier):
 
 @dataclass(slots=True)
 class Memory:
-    """The most memory processes and their children held at once, looked at ten times a second."""
+    """The most memory processes and their children held at once, looked at ten times a second.
+
+    A process that starts another looks like two of its size until that one runs, so what only one look saw
+    does not count.
+    """
 
     roots: Callable[[], Collection[int]] = lambda: [os.getpid()]
     but: Callable[[], Collection[int]] = list  # children that are not counted
@@ -92,9 +96,12 @@ class Memory:
             watcher.join()
 
     def _watch(self) -> None:
+        before = 0
         while True:
             but = self.but()
-            self.peak_bytes = max(self.peak_bytes, sum(resident(root, but) for root in self.roots()))
+            now = sum(resident(root, but) for root in self.roots())
+            self.peak_bytes = max(self.peak_bytes, min(before, now))
+            before = now
             if self._stop.wait(SAMPLE_S):
                 return
 

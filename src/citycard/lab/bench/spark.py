@@ -27,7 +27,11 @@ from citycard.lab.bench.same import FOLDERS, Compared, ledger
 
 WORKER_MEMORY: Final = "2g"
 # As an operator would set it: spark-defaults.conf, in the folder SPARK_CONF_DIR names.
-SETTINGS: Final = {"spark.executor.memory": "1536m", "spark.driver.memory": "1g"}
+SETTINGS: Final = {
+    "spark.executor.memory": "1536m",
+    "spark.executor.extraJavaOptions": "-XX:MaxDirectMemorySize=256m",  # beside the heap
+    "spark.driver.memory": "1g",
+}
 MINUTES: Final = 180
 KILL_AFTER: Final = "distrusted"  # the step after it is the largest
 KILL_SECONDS: Final = 2.0
