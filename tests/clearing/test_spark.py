@@ -93,6 +93,30 @@ def test_a_day_on_the_cluster_equals_the_day_on_duckdb_though_a_worker_is_killed
     assert set(places["period"].to_pylist()) == {"", "peak", "night"}
     assert files(one.home / "exchange") == files(two.home / "exchange")
     assert rows_of(one.home) == rows_of(two.home)
+    done = two.home / "lake/runs" / str(day)
+    assert {int(path.stem[-3:]) for path in done.glob("cards/part-*.parquet")} == {2}, "parts of the cut"
+    assert not [path.name for path in done.rglob("*") if path.name.startswith((".", "_"))], "no leavings"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_batch_damaged_on_its_way_to_a_worker_ends_the_run_and_closes_nothing(
+    cluster: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(spark.SETTINGS, "spark.executor.memory", "512m")
+    world = World(tmp_path)
+    world.upload(world.tap("A", 200), world.tap("A", 300))
+    (path,) = (tmp_path / "lake" / "raw").rglob("*.ccb")
+
+    def damage(at: str) -> None:
+        if at == "tac verified":
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(Problem) as told:
+        world.clear(master=cluster[0], checkpoint=damage)
+    assert told.value.code == "SPARK_WORK_FAILED"
+    assert path.name in str(told.value)
+    assert not (tmp_path / "lake" / "runs").exists()
 
 
 def test_no_cluster_or_no_spark_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,14 @@ def test_options_of_benchmarks_are_checked() -> None:
 
     given_well = ["--taps", "5000", "--keep=1", "--shape", "day.json"]
     assert _options("clearing", given_well) == {"taps": 5000, "keep": 1, "shape": "day.json"}
+    assert _options("clearing", ["--engine", "spark", "--kill-worker", "1"]) == {
+        "engine": "spark",
+        "kill_worker": 1,
+    }
     for given in (["--tapes", "1"], ["--taps", "many"], ["taps", "1"], ["--taps"]):
         with pytest.raises(Problem) as told:
             _options("clearing", given)
         assert told.value.code == "BENCH_OPTION"
-    assert "clearing" in BENCHMARKS
+    with pytest.raises(Problem) as told:
+        BENCHMARKS["clearing"].run(engine="abacus")
+    assert told.value.code == "BENCH_ENGINE"

@@ -147,8 +147,10 @@ class Columns:
             return check.verify(TacColumns.of_wire(self.wire[self.decoded]))
         return np.asarray(check(self.tac_rows()), bool)
 
-    def verified(self, check: TacChecker) -> Array:
-        """Which records decoded and carry the TAC their card makes."""
+    def verified(self, check: TacChecker | Array) -> Array:
+        """Which records decoded and carry the TAC their card makes; an array says it already."""
+        if isinstance(check, np.ndarray):
+            return check
         if isinstance(check, TacVerifier) and self.decoded.sum() > NEARLY_ALL * len(self):
             found: Array = check.verify(TacColumns.of_wire(self.wire)) & self.decoded
             return found
@@ -157,7 +159,7 @@ class Columns:
             tac_ok[self.decoded] = self.verdicts(check)
         return tac_ok
 
-    def _names(self, check: TacChecker) -> dict[str, Any]:
+    def _names(self, check: TacChecker | Array) -> dict[str, Any]:
         """What tells one delivery of a record from another."""
         return {
             "batch_no": self.batch_no.astype("i8"),
@@ -174,7 +176,7 @@ class Columns:
         columns = self._names(check)
         return pa.Table.from_arrays([_arrow(columns[f.name], f.type) for f in schema], schema=schema)
 
-    def table(self, check: TacChecker) -> pa.Table:
+    def table(self, check: TacChecker | Array) -> pa.Table:
         """The columns of `TAPS`, TACs verified."""
         wire = self.wire
         columns: dict[str, Any] = {

@@ -75,6 +75,12 @@ SPARK_FAILED: Final = declare(
     "(`scripts/spark-cluster start`).",
     "无法连接 Spark 主节点 {master}：{why}。请确认集群已启动（`scripts/spark-cluster start`）。",
 )
+SPARK_WORK_FAILED: Final = declare(
+    "SPARK_WORK_FAILED",
+    "The Spark cluster {master} gave the run up: {why}. Nothing was closed; look into the workers' logs, and "
+    "run again.",
+    "Spark 集群 {master} 未能完成清分：{why}。该日尚未关闭，请查看工作节点日志后重新执行。",
+)
 LAKE_FULL: Final = declare(
     "LAKE_FULL",
     "The run of {date} could not write to {folder}: {why}. Nothing was closed; make room and run again.",

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from citycard.clearing import carry, intake, judge, money, outputs, verify
+from citycard.clearing import carry, cluster, intake, judge, money, outputs, verify, worker
 from citycard.clearing import sources as s
 from citycard.clearing.apportion.matrix import in_force
 from citycard.clearing.decode import Columns, hex_codes
@@ -297,13 +297,18 @@ class _Run:
         return table
 
     def give_all(self, engine: Engine, check: TacChecker) -> None:
-        """All taps as files, for an engine that cuts its work itself."""
-        paths = []
+        """All taps, decoded where the engine works; their TACs are verified here, where the keys are."""
+        assert isinstance(engine, SparkEngine)
+        plan = worker.plan(self.lake, self.batches, self.tac_verdicts(check))
+        self.checkpoint("tac verified")
+        cluster.give_taps(engine, self.shared, plan)
+
+    def tac_verdicts(self, check: TacChecker) -> Iterator[tuple[Any, Any, Any]]:
+        """Batch numbers, positions and whether the TAC is right, of all records, some at a time."""
         for number in range(self.spool.shards.count):
-            paths.append(self.folder / "spool" / f"{number:03d}.parquet")
-            paths[-1].parent.mkdir(exist_ok=True)
-            pq.write_table(self.taps(number, check), paths[-1])
-        engine.give_parquet(s.TAPS, paths)
+            for some in self.spool.part(number, DECODE_RECORDS):
+                yield some["batch_no"], some["position"], self.columns(some).verified(check)
+            self.spool.forget(number)
 
     def cards(self, number: int) -> pa.Table:
         """The cards of a part."""
@@ -324,7 +329,11 @@ class _Run:
             with self.step("net", 0.75):
                 part.net()
             with self.step("write", 0.85):
-                outputs.write_part(engine, self.folder, self.shards, 0, self.rules.verdicts_to_office)
+                detail = self.rules.verdicts_to_office
+                if isinstance(engine, SparkEngine):
+                    cluster.write_results(engine, self.folder, self.cut, detail)
+                else:
+                    outputs.write_part(engine, self.folder, self.shards, 0, detail)
                 self.checkpoint("lake written")
                 return self.bring_together(engine, [self.sums(engine)])
 

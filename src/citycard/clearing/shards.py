@@ -48,6 +48,12 @@ class Shards:
         digits = f"substr(pan, {DIGITS.start + 1}, 3)"
         return f"{digits} >= '{self.bound(number)}' AND {digits} < '{self.bound(number + 1)}'"
 
+    def number(self) -> str:
+        """The part of a card as an expression of SQL on `pan`."""
+        digits = f"substr(pan, {DIGITS.start + 1}, 3)"
+        cases = "".join(f" WHEN {digits} < '{self.bound(n + 1)}' THEN {n}" for n in range(self.count - 1))
+        return f"CASE{cases} ELSE {self.count - 1} END" if cases else "0"
+
     def file(self, name: str, number: int) -> str:
         """What a lake table's file of this part is called, relative to the run's folder."""
         if self.count == 1:

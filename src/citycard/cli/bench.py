@@ -20,8 +20,8 @@ BENCH_UNKNOWN = declare(
 BENCH_OPTION = declare(
     "BENCH_OPTION",
     "Benchmark {name} has no option {option}: options are written --taps 1000000, and are whole numbers "
-    "unless they name a file.",
-    "基准测试 {name} 没有选项 {option}：选项写作 --taps 1000000，除文件名外取值为整数。",
+    "unless they name a file or an engine.",
+    "基准测试 {name} 没有选项 {option}：选项写作 --taps 1000000，除文件名和引擎名外取值为整数。",
 )
 
 
@@ -35,7 +35,7 @@ def bench(
 
     if name is None:
         for known in BENCHMARKS.values():
-            options = " ".join(f"--{option}" for option in (*known.options, *known.files))
+            options = " ".join(f"--{option}" for option in (*known.options, *known.words)).replace("_", "-")
             typer.echo(f"{known.name:10} {known.what}  {options and f'({options})'}")
         return
     if name not in BENCHMARKS:
@@ -65,7 +65,7 @@ def _options(name: str, given: list[str]) -> dict[str, int | str]:
         label = option.removeprefix("--").replace("-", "_")
         value = value or next(words, "")
         number = label in known.options and value.isdecimal()
-        if not option.startswith("--") or not (number or (label in known.files and value)):
+        if not option.startswith("--") or not (number or (label in known.words and value)):
             raise BENCH_OPTION(name=name, option=word)
         found[label] = int(value) if number else value
     return found

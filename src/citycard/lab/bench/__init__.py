@@ -17,7 +17,7 @@ class Benchmark:
     name: str
     what: str
     options: tuple[str, ...] = ()  # whole numbers
-    files: tuple[str, ...] = ()  # options that name a file
+    words: tuple[str, ...] = ()  # options that are text
 
     def run(self, **options: int | str) -> BenchResult:
         """Measure; the module is imported only now."""
@@ -31,8 +31,8 @@ BENCHMARKS: Final = {
         Benchmark(
             "clearing",
             "a large day from raw batches to posted positions",
-            ("taps", "seed", "keep"),
-            ("shape",),
+            ("taps", "seed", "keep", "kill_worker"),
+            ("shape", "engine"),
         ),
         Benchmark(
             "ledger",

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +25,11 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
-from citycard.clearing import Rules
+from citycard.clearing import Rules, RunReport
 from citycard.clearing import run as clear
 from citycard.clearing.decode import WIRE
-from citycard.clearing.rules import EXCEPTIONS
+from citycard.clearing.rules import EXCEPTIONS, Checkpoint
+from citycard.core.problem import declare
 from citycard.core.record import HEADER_SIZE
 from citycard.keys.tac import TacColumns, TacVerifier
 from citycard.lab.bench import metropolis
@@ -40,6 +41,12 @@ TAPS: Final = 1_000_000
 SAMPLE_S: Final = 0.1
 WARM_RECORDS: Final = 131_072
 MADE: Final = "made"  # written when a day is complete, so that one cut short is not taken for it
+ENGINES: Final = ("duckdb", "spark")
+BENCH_ENGINE: Final = declare(
+    "BENCH_ENGINE",
+    "There is no engine called '{engine}'; choose one of: {choices}.",
+    "没有名为“{engine}”的引擎，可选：{choices}。",
+)
 FLOOR: Final = """
     SELECT t.acquirer, c.issuer, count(*) AS taps, sum(t.amount_fen) AS amount_fen
     FROM (SELECT terminal_id, sequence, any_value(card) AS card, any_value(acquirer) AS acquirer,
@@ -66,8 +73,14 @@ class TimedVerifier(TacVerifier):
 
 @dataclass(slots=True)
 class Memory:
-    """The most memory this process and its children held at once, looked at ten times a second."""
+    """The most memory processes and their children held at once, looked at ten times a second.
 
+    A process that starts another looks like two of its size until that one runs, so what only one look saw
+    does not count.
+    """
+
+    roots: Callable[[], Collection[int]] = lambda: [os.getpid()]
+    but: Callable[[], Collection[int]] = list  # children that are not counted
     peak_bytes: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -83,35 +96,82 @@ class Memory:
             watcher.join()
 
     def _watch(self) -> None:
+        before = 0
         while True:
-            self.peak_bytes = max(self.peak_bytes, resident(os.getpid()))
+            but = self.but()
+            now = sum(resident(root, but) for root in self.roots())
+            self.peak_bytes = max(self.peak_bytes, min(before, now))
+            before = now
             if self._stop.wait(SAMPLE_S):
                 return
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory a process and its children hold."""
+def resident(pid: int, but: Collection[int] = ()) -> int:
+    """Bytes of memory a process and its children hold, but for some of these."""
+    if pid in but:
+        return 0
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        # a child hangs below the thread that made it
+        children = [
+            one for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()
+        ]
     except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child), but) for child in children)
 
 
-def run(taps: int = TAPS, seed: int = 1, keep: int = 0, shape: str = "") -> BenchResult:
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """One run: what it reported, how long it took with posting, and the most memory it held."""
+
+    report: RunReport
+    wall_s: float
+    seconds: dict[str, float]
+    peak_bytes: int
+    tac_s: float  # per core
+
+    def figures(self) -> dict[str, Any]:
+        """What a result tells of it."""
+        return {
+            "peak_mb": self.peak_bytes // 2**20,
+            "tac_s": round(self.tac_s, 2),
+            "seconds": self.seconds,
+            "taps_per_s": {
+                name: round(self.report.taps / value) for name, value in self.seconds.items() if value > 0.001
+            },
+        }
+
+
+def run(
+    taps: int = TAPS,
+    seed: int = 1,
+    keep: int = 0,
+    shape: str = "",
+    engine: str = "duckdb",
+    kill_worker: int = 0,
+) -> BenchResult:
     """Clear a made-up day of so many taps; `keep` leaves the raw day for the next time.
 
     `shape` names a file of `citycard lab load-shape`, whose entries weigh the ten minutes of the day.
+    `engine` spark: the day is cleared by DuckDB and on a Spark cluster started for it, and all results are
+    held against each other; `kill_worker`: one of its workers is killed in the middle.
     """
+    if engine not in ENGINES:
+        raise BENCH_ENGINE(engine=engine, choices=", ".join(ENGINES))
     profile = read_shape(Path(shape)).entries if shape else None
     name = f"citycard-bench-clearing-{taps}-{seed}{'-shaped' if shape else ''}"
     home = Path(tempfile.gettempdir()) / name
     try:
         started = time.perf_counter()
         _made(home, taps, seed, profile)
-        made_s = time.perf_counter() - started
-        return _measure(home, taps, seed, round(made_s, 1))
+        made_s = round(time.perf_counter() - started, 1)
+        _leave(home, everything=False)
+        if engine == "spark":
+            from citycard.lab.bench import spark
+
+            return spark.measure(home, seed, made_s, kill=bool(kill_worker))
+        return _measure(home, seed, made_s)
     finally:
         _leave(home, everything=not keep)
 
@@ -136,49 +196,58 @@ def _leave(home: Path, *, everything: bool) -> None:
     shutil.rmtree(home / "exchange" / metropolis.DAY.isoformat() / "out", ignore_errors=True)
 
 
-def _measure(home: Path, taps: int, seed: int, made_s: float) -> BenchResult:
-    _leave(home, everything=False)
+def _measure(home: Path, seed: int, made_s: float) -> BenchResult:
     check = TimedVerifier(metropolis.vault(seed))
-    compile_s = _warm(home, check)
-    post = _office(home)
-    memory = Memory()
-    started = time.perf_counter()
-    with memory.watched():
-        report = clear(home, metropolis.DAY, check, rules=Rules(verdicts_to_office=EXCEPTIONS))
-        cleared = time.perf_counter()
-        posted_fen = post()
-        ended = time.perf_counter()
-    assert posted_fen == report.charged_fen, (posted_fen, report.charged_fen)
-    wall = ended - started
+    compile_s = warm(home, check)
+    done = cleared(home, check, Memory())
+    taps = done.report.taps
     floor_s, rows = _floor(home)
-    seconds = {**report.seconds, "post": round(ended - cleared, 3)}
     return BenchResult(
         name="clearing",
-        what=f"{report.taps:,} delivered taps from raw batches to posted positions",
-        figure=round(report.taps / wall),
+        what=f"{taps:,} delivered taps from raw batches to posted positions",
+        figure=round(taps / done.wall_s),
         unit="taps/s",
         yardstick=round(rows / floor_s),
         yardstick_what="a bare DuckDB scan, de-duplication, two joins and a group over the same rows",
-        ratio=round(floor_s / wall * report.taps / rows, 3),
+        ratio=round(floor_s / done.wall_s * taps / rows, 3),
         ratio_means="ours / yardstick in taps/s; 1 would be the bare query",
-        seconds=round(wall, 2),
+        seconds=round(done.wall_s, 2),
         details={
-            "peak_mb": memory.peak_bytes // 2**20,
-            "tac_s": round(check.seconds / max(1, os.cpu_count() or 1), 2),
+            **done.figures(),
             "compile_s": compile_s,
             "made_s": made_s,
             "floor_s": round(floor_s, 2),
-            "batches": report.batches,
-            "reasons": dict(report.reasons),
-            "seconds": seconds,
-            "taps_per_s": {
-                name: round(report.taps / value) for name, value in seconds.items() if value > 0.001
-            },
+            "batches": done.report.batches,
+            "reasons": dict(done.report.reasons),
         },
     )
 
 
-def _warm(home: Path, check: TimedVerifier) -> float:
+def cleared(
+    home: Path,
+    check: TimedVerifier,
+    memory: Memory,
+    *,
+    master: str | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Cleared:
+    """Clear the made-up day, and post it to the ledger of a new office."""
+    check.seconds = 0.0
+    post = _office(home)
+    rules = Rules(verdicts_to_office=EXCEPTIONS)
+    started = time.perf_counter()
+    with memory.watched():
+        report = clear(home, metropolis.DAY, check, rules=rules, master=master, checkpoint=checkpoint)
+        posting = time.perf_counter()
+        posted_fen = post()
+        ended = time.perf_counter()
+    assert posted_fen == report.charged_fen, (posted_fen, report.charged_fen)
+    seconds = {**report.seconds, "post": round(ended - posting, 3)}
+    tac_s = check.seconds / max(1, os.cpu_count() or 1)
+    return Cleared(report, ended - started, seconds, memory.peak_bytes, tac_s)
+
+
+def warm(home: Path, check: TimedVerifier) -> float:
     """Seconds until the TAC kernel is there: compiling is once for a machine, not once for a day."""
     path = next((home / "lake" / "raw").rglob("*.ccb"))
     body = path.read_bytes()[HEADER_SIZE:]
