@@ -26,10 +26,9 @@ from citycard.clearing.shards import Shards
 from citycard.clearing.spark import SparkEngine
 
 
-def give_taps(engine: SparkEngine, shared: Shared, plan: pa.Table) -> None:
+def give_taps(engine: SparkEngine, home: Path, shared: Shared, plan: pa.Table) -> None:
     """Let the workers decode the batches of a plan (`worker.plan`) as the table of taps."""
-    home = str(shared.home.absolute())
-    work = partial(worker.decode_batches, home, shared.day, shared.calendar, __version__)
+    work = partial(worker.decode_batches, str(home.absolute()), shared.day, shared.calendar, __version__)
     engine.give_made(s.TAPS, plan, work)
 
 

@@ -301,7 +301,7 @@ class _Run:
         assert isinstance(engine, SparkEngine)
         plan = worker.plan(self.lake, self.batches, self.tac_verdicts(check))
         self.checkpoint("tac verified")
-        cluster.give_taps(engine, self.shared, plan)
+        cluster.give_taps(engine, self.lake.home, self.shared, plan)
 
     def tac_verdicts(self, check: TacChecker) -> Iterator[tuple[Any, Any, Any]]:
         """Batch numbers, positions and whether the TAC is right, of all records, some at a time."""
