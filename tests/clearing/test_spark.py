@@ -94,7 +94,7 @@ def test_a_day_on_the_cluster_equals_the_day_on_duckdb_though_a_worker_is_killed
     assert files(one.home / "exchange") == files(two.home / "exchange")
     assert rows_of(one.home) == rows_of(two.home)
     done = two.home / "lake/runs" / str(day)
-    assert {int(path.stem[-3:]) for path in done.glob("cards/part-*.parquet")} == {2}, "parts of the cut"
+    assert {int(path.stem[-3:]) for path in done.glob("cards/part-*.parquet")} == {3}, "parts of the cut"
     assert not [path.name for path in done.rglob("*") if path.name.startswith((".", "_"))], "no leavings"
 
 
