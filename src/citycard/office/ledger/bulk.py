@@ -4,12 +4,14 @@
 Rules, verdicts and tables are those of `books`, and what is not simple here is left to it: `post` answers
 None when an id is recorded already or another poster was in the way, with nothing changed.
 
-On PostgreSQL a poster that is in no other transaction records its transfers first, all of them, and only then
-locks the accounts, reads and judges them, and takes out again what was refused: whoever waits for the accounts
-waits for the judging alone, not for the recording, which costs most. Nobody sees a transfer before the commit.
+On PostgreSQL a poster that is in no other transaction records its transfers first, all of them, and only
+then locks the accounts, reads and judges them, and takes out again what was refused: whoever waits for the
+accounts waits for the judging alone, not for the recording, which costs most. Nobody sees a transfer before
+the commit.
+
 Holding recorded ids while waiting for the accounts could close a circle with a poster that has the accounts
-and wants one of these ids. So this one waits shorter than the server takes to look for such circles, and lets
-go; and records in the order of ids, so that two like it never meet in a circle.
+and wants one of these ids. So this one waits shorter than the server takes to look for such circles, and
+lets go; and it records in the order of ids, so that two like it never meet in a circle.
 """
 
 from __future__ import annotations

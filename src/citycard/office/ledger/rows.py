@@ -24,13 +24,13 @@ TRANSFERS: Final = LedgerTransfer._meta.db_table
 SUMS: Final = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 COLUMNS: Final = (
     *("id", "debit_id", "credit_id", "amount_fen", "code"),
-    *("flags", "pending_id", "business_date", "ref", "stage"),
+    *("flags", "pending_id", "business_date", "ref", "stage", "recorded_at"),
 )
-TYPES: Final = (
-    *("text", "text", "text", "int8", "text"),
-    *("int2", "text", "date", "text", "text", "timestamp"),
-)  # of COLUMNS and recorded_at, as PostgreSQL names them
+COPY: Final = f"COPY {TRANSFERS} ({', '.join(COLUMNS)}) FROM STDIN"
 COPY_SIGNS: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+# An array as a column. Out of a sub-select, lest the planner count it: for thousands it would rather read the
+# whole table than go to each row, and has to hash it besides.
+UNCOUNTED: Final = "unnest((SELECT %s::{}[]))"
 Place = str | int  # of a row in its table: ctid or rowid
 ACCOUNT_FLAGS: Final = {int(flag): flag for flag in map(AccountFlag, range(4))}
 FLAGS: Final = {number: Flag(number) for number in range(16)}
@@ -63,7 +63,7 @@ def accounts(ids: Collection[str], *, lock: bool) -> dict[str, Account]:
 def entries(ids: Collection[str]) -> dict[str, Entry]:
     """The recorded transfers of these ids."""
     found = {}
-    for row in _select(TRANSFERS, COLUMNS, ids):
+    for row in _select(TRANSFERS, COLUMNS[:-1], ids):
         name, debit, credit, amount, code, flags, pending_id, business_date, ref, stage = row
         if isinstance(business_date, str):  # SQLite keeps dates as text
             business_date = date.fromisoformat(business_date)
@@ -74,43 +74,47 @@ def entries(ids: Collection[str]) -> dict[str, Entry]:
 
 def add_entries(new: Sequence[Entry], at: datetime) -> None:
     """Record new transfers; the database's IntegrityError when an id is taken."""
-    rows = (_row(entry, at) for entry in new)
-    columns = (*COLUMNS, "recorded_at")
+    if not new:
+        return
+    found = [_row(entry, at) for entry in new]
     with connection.cursor() as cursor:
-        if postgres() and len(new) >= LEAST_OF_MANY:
-            statement = f"COPY {TRANSFERS} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-            with connection.wrap_database_errors, cursor.cursor.copy(statement) as copy:
-                copy.set_types(TYPES)
-                for row in rows:
-                    copy.write_row(row)
+        if not postgres():
+            cursor.executemany(_insert(1), found)
+        elif len(found) < LEAST_OF_MANY:
+            cursor.execute(_insert(len(found)), [value for row in found for value in row])
         else:
-            marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f"INSERT INTO {TRANSFERS} ({', '.join(columns)}) VALUES ({marks})", list(rows))
+            # As text: the column has a time zone, and only a text is read as a time in the session's.
+            with connection.wrap_database_errors, cursor.cursor.copy(COPY) as copy:
+                for row in found:
+                    copy.write_row(row)
 
 
 def end_entries(ended: Iterable[Entry]) -> None:
     """Move recorded pending transfers on to the stage they have now."""
     pairs = [(entry.stage.value, entry.transfer.id) for entry in ended]
-    with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE {TRANSFERS} SET stage = %s WHERE id = %s", pairs)
+    if pairs:
+        with connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {TRANSFERS} SET stage = %s WHERE id = %s", pairs)
 
 
 def set_sums(changed: Collection[Account]) -> None:
     """Write the four sums of accounts."""
-    rows = [(a.debits_pending, a.debits_posted, a.credits_pending, a.credits_posted, a.id) for a in changed]
+    if not changed:
+        return
+    found = [(a.debits_pending, a.debits_posted, a.credits_pending, a.credits_posted, a.id) for a in changed]
     with connection.cursor() as cursor:
-        if postgres() and len(rows) >= LEAST_OF_MANY:
-            *sums, ids = zip(*rows, strict=True)
+        if postgres():
+            *sums, ids = zip(*found, strict=True)
             sets = ", ".join(f"{name} = new.{name}" for name in SUMS)
-            columns = ", ".join(["unnest(%s::int8[])"] * len(SUMS))
+            columns = ", ".join([UNCOUNTED.format("int8")] * len(SUMS))
             cursor.execute(
-                f"UPDATE {ACCOUNTS} AS old SET {sets} FROM ROWS FROM ({columns}, "
-                f"json_array_elements_text(%s::json)) AS new ({', '.join(SUMS)}, id) WHERE old.id = new.id",
-                [*(_numbers(column) for column in sums), json.dumps(ids)],
+                f"UPDATE {ACCOUNTS} AS old SET {sets} FROM ROWS FROM ({columns}, {UNCOUNTED.format('text')}) "
+                f"AS new ({', '.join(SUMS)}, id) WHERE old.id = new.id",
+                [*(_numbers(column) for column in sums), _array(ids)],
             )
         else:
             sets = ", ".join(f"{name} = %s" for name in SUMS)
-            cursor.executemany(f"UPDATE {ACCOUNTS} SET {sets} WHERE id = %s", rows)
+            cursor.executemany(f"UPDATE {ACCOUNTS} SET {sets} WHERE id = %s", found)
 
 
 def postgres() -> bool:
@@ -157,12 +161,10 @@ def set_posted(changed: Sequence[tuple[Place, int, int]]) -> int:
     places, debits, credits = zip(*changed, strict=True)
     with connection.cursor() as cursor:
         if postgres():
-            # The arrays come out of sub-selects lest the planner count them: for so many it would rather
-            # read the whole table than go to each place.
+            columns = ", ".join(UNCOUNTED.format(kind) for kind in ("tid", "int8", "int8"))
             cursor.execute(
                 f"UPDATE {ACCOUNTS} AS old SET debits_posted = new.debits, credits_posted = new.credits "
-                "FROM ROWS FROM (unnest((SELECT %s::tid[])), unnest((SELECT %s::int8[])), "
-                "unnest((SELECT %s::int8[]))) AS new (place, debits, credits) WHERE old.ctid = new.place",
+                f"FROM ROWS FROM ({columns}) AS new (place, debits, credits) WHERE old.ctid = new.place",
                 [_array(places), _numbers(debits), _numbers(credits)],
             )
         else:
@@ -175,19 +177,29 @@ def set_posted(changed: Sequence[tuple[Place, int, int]]) -> int:
 
 def add_plain(new: Sequence[Transfer], at: datetime) -> None:
     """Record plain transfers as booked; the database's IntegrityError when an id is taken."""
-    columns = (*COLUMNS, "recorded_at")
     stage = Stage.BOOKED.value
     with connection.cursor() as cursor:
         if postgres():
-            statement = f"COPY {TRANSFERS} ({', '.join(columns)}) FROM STDIN"
-            with connection.wrap_database_errors, cursor.cursor.copy(statement) as copy:
-                copy.write(_lines(new, f"{stage}\t{at}"))
+            with connection.wrap_database_errors, cursor.cursor.copy(COPY) as copy:
+                copy.write(_lines(new, stage, at))
         else:
-            marks = ", ".join(["%s"] * len(columns))
+            moment = str(at)  # as Django's adapter writes it, once instead of row by row
             cursor.executemany(
-                f"INSERT INTO {TRANSFERS} ({', '.join(columns)}) VALUES ({marks})",
+                _insert(1),
                 [
-                    (t.id, t.debit, t.credit, t.amount_fen, t.code, 0, "", t.business_date, t.ref, stage, at)
+                    (
+                        t.id,
+                        t.debit,
+                        t.credit,
+                        t.amount_fen,
+                        t.code,
+                        0,
+                        "",
+                        t.business_date,
+                        t.ref,
+                        stage,
+                        moment,
+                    )
                     for t in new
                 ],
             )
@@ -200,30 +212,33 @@ def take_out(ids: Sequence[str]) -> None:
             cursor.execute(f"DELETE FROM {TRANSFERS} WHERE id = ANY(%s::text[])", [_array(sorted(ids))])
 
 
-def _lines(new: Sequence[Transfer], tail: str) -> str:
-    """The text of a COPY: a line for each transfer, tabs between columns.
+def _insert(count: int) -> str:
+    marks = f"({', '.join(['%s'] * len(COLUMNS))})"
+    return f"INSERT INTO {TRANSFERS} ({', '.join(COLUMNS)}) VALUES {', '.join([marks] * count)}"
+
+
+def _lines(new: Sequence[Transfer], stage: str, at: datetime) -> str:
+    """The text of that COPY: a line for each transfer, tabs between columns.
 
     What holds none of the four signs that COPY takes for its own needs no escaping; whether one does is seen
     from their number in the whole.
     """
-    none = "\\N"
-    text = "".join(
-        [
-            f"{t.id}\t{t.debit}\t{t.credit}\t{t.amount_fen}\t{t.code}\t0\t\t{t.business_date or none}\t{t.ref}\t{tail}\n"
-            for t in new
-        ]
-    )
+    none, tail = "\\N", f"{stage}\t{at}\n"
+    lines = [
+        f"{t.id}\t{t.debit}\t{t.credit}\t{t.amount_fen}\t{t.code}\t0\t\t"
+        f"{t.business_date or none}\t{t.ref}\t{tail}"
+        for t in new
+    ]
+    text = "".join(lines)
     undated = sum(t.business_date is None for t in new)
-    signs = (text.count("\t"), text.count("\n"), text.count("\\"), text.count("\r"))
-    if signs == ((len(COLUMNS)) * len(new), len(new), undated, 0):
+    if tuple(map(text.count, "\t\n\\\r")) == ((len(COLUMNS) - 1) * len(new), len(new), undated, 0):
         return text
-    return "".join(
-        [
-            f"{_escaped(t.id)}\t{_escaped(t.debit)}\t{_escaped(t.credit)}\t{t.amount_fen}\t{_escaped(t.code)}"
-            f"\t0\t\t{t.business_date or none}\t{_escaped(t.ref)}\t{tail}\n"
-            for t in new
-        ]
-    )
+    lines = [
+        f"{_escaped(t.id)}\t{_escaped(t.debit)}\t{_escaped(t.credit)}\t{t.amount_fen}\t{_escaped(t.code)}\t0\t\t"
+        f"{t.business_date or none}\t{_escaped(t.ref)}\t{tail}"
+        for t in new
+    ]
+    return "".join(lines)
 
 
 def _escaped(text: str) -> str:
