@@ -38,14 +38,6 @@ def loads(who: str, count: int = MANY, fen: int = 3) -> list[Transfer]:
     return [Transfer(f"{who}:{n}", "float:i", CARDS[n % len(CARDS)], fen, "load") for n in range(count)]
 
 
-@pytest.fixture(params=["in a transaction", "alone"])
-def place(request: pytest.FixtureRequest) -> str:
-    """Where batches are posted, with the accounts opened."""
-    request.getfixturevalue("db" if request.param == "in a transaction" else "transactional_db")
-    ledger.open_accounts(["float:i", *CARDS])
-    return str(request.param)
-
-
 @pytest.fixture
 def accounts(db: None) -> None:
     ledger.open_accounts(["float:i", *CARDS])
@@ -69,10 +61,18 @@ def kept() -> list[dict[str, Any]]:
     return [*LedgerTransfer.objects.order_by("id").values(), *LedgerAccount.objects.order_by("id").values()]
 
 
+@pytest.mark.parametrize(
+    "nested",
+    [
+        pytest.param(True, marks=pytest.mark.django_db, id="in a transaction"),
+        pytest.param(False, marks=pytest.mark.django_db(transaction=True), id="alone"),
+    ],
+)
 def test_the_short_way_leaves_what_the_long_way_leaves(
-    place: str, still: Any, careful: list[int], monkeypatch: pytest.MonkeyPatch
+    nested: bool, still: Any, careful: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every sign a text may hold, dates and none, and refusals of each kind among thousands of good ones."""
+    ledger.open_accounts(["float:i", *CARDS])
     batch = [
         replace(one, ref=ODD[n % len(ODD)], business_date=date(2026, 3, 2) if n % 3 else None)
         for n, one in enumerate(loads("a"))
@@ -83,7 +83,7 @@ def test_the_short_way_leaves_what_the_long_way_leaves(
     batch[9] = Transfer("nothing", "float:i", CARDS[9], 0, "load")
 
     def play() -> tuple[list[Result], list[dict[str, Any]]]:
-        assert connection.in_atomic_block == (place == "in a transaction")
+        assert connection.in_atomic_block == nested
         return ledger.post(batch), kept()
 
     results, state = play()
