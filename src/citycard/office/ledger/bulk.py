@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -62,7 +63,7 @@ def post(batch: Sequence[Transfer], at: datetime) -> list[Result] | None:
 
 def _recorded_first(batch: Sequence[Transfer], at: datetime) -> list[Result]:
     rows.wait_at_most(WAIT_MS)
-    rows.add_plain(sorted(batch, key=_id), at)
+    rows.add_plain(sorted(batch, key=attrgetter("id")), at)
     results = _judged(batch)
     rows.take_out([t.id for t, result in zip(batch, results, strict=True) if result is not Result.OK])
     return results
@@ -80,13 +81,12 @@ def _judged(batch: Sequence[Transfer], *, look: bool = False) -> list[Result]:
     if look and _repeated(batch):
         raise _Otherwise
     found = rows.standings({t.debit for t in batch} | {t.credit for t in batch})
-    accounts: dict[str, Standing] = {name: sums for name, _, sums in found}
-    before = [(sums[DEBITS_POSTED], sums[CREDITS_POSTED]) for _, _, sums in found]
+    accounts: dict[str, Standing] = {name: standing for name, _, *standing in found}
     results = apply_plain(accounts, batch)
     changed = [
-        (place, sums[DEBITS_POSTED], sums[CREDITS_POSTED])
-        for (_, place, sums), (debits, credits) in zip(found, before, strict=True)
-        if sums[DEBITS_POSTED] != debits or sums[CREDITS_POSTED] != credits
+        (place, after[DEBITS_POSTED], after[CREDITS_POSTED])
+        for (_, place, _, debits, _, credits, _), after in zip(found, accounts.values(), strict=True)
+        if after[DEBITS_POSTED] != debits or after[CREDITS_POSTED] != credits
     ]
     if rows.set_posted(changed) != len(changed):
         raise _Otherwise
@@ -96,7 +96,3 @@ def _judged(batch: Sequence[Transfer], *, look: bool = False) -> list[Result]:
 def _repeated(batch: Sequence[Transfer]) -> bool:
     """Whether this looks like a batch that was posted before."""
     return rows.any_recorded(batch[:: len(batch) // PROBES])
-
-
-def _id(transfer: Transfer) -> str:
-    return transfer.id

@@ -16,7 +16,6 @@ from typing import Any, Final
 from django.db import connection
 
 from citycard.core.ledger import Account, AccountFlag, Entry, Flag, Stage, Transfer
-from citycard.core.ledger_plain import Standing
 from citycard.office.ledger.models import LedgerAccount, LedgerTransfer
 
 ACCOUNTS: Final = LedgerAccount._meta.db_table
@@ -144,14 +143,12 @@ def any_recorded(batch: Iterable[Transfer]) -> bool:
     return False
 
 
-def standings(ids: Collection[str]) -> list[tuple[str, Place, Standing]]:
-    """Id, place, and sums and flags of the accounts there are of these ids.
+def standings(ids: Collection[str]) -> list[tuple[Any, ...]]:
+    """Id, place, the four sums and the flags of the accounts there are of these ids.
 
     A place holds until the account is next written, so it is good for one change under lock.
     """
-    place = "ctid" if postgres() else "rowid"
-    found = _select(ACCOUNTS, ("id", place, *SUMS, "flags"), ids)
-    return [(name, place, standing) for name, place, *standing in found]
+    return list(_select(ACCOUNTS, ("id", "ctid" if postgres() else "rowid", *SUMS, "flags"), ids))
 
 
 def set_posted(changed: Sequence[tuple[Place, int, int]]) -> int:
@@ -230,7 +227,7 @@ def _lines(new: Sequence[Transfer], stage: str, at: datetime) -> str:
         for t in new
     ]
     text = "".join(lines)
-    undated = sum(t.business_date is None for t in new)
+    undated = [t.business_date for t in new].count(None)
     if tuple(map(text.count, "\t\n\\\r")) == ((len(COLUMNS) - 1) * len(new), len(new), undated, 0):
         return text
     lines = [
