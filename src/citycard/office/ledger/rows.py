@@ -26,6 +26,7 @@ COLUMNS: Final = (
     *("flags", "pending_id", "business_date", "ref", "stage", "recorded_at"),
 )
 COPY: Final = f"COPY {TRANSFERS} ({', '.join(COLUMNS)}) FROM STDIN"
+LINES_AT_ONCE: Final = 2_000  # of a COPY: the server takes them in while the next are written
 COPY_SIGNS: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 # An array as a column. Out of a sub-select, lest the planner count it: for thousands it would rather read the
 # whole table than go to each row, and has to hash it besides.
@@ -178,7 +179,8 @@ def add_plain(new: Sequence[Transfer], at: datetime) -> None:
     with connection.cursor() as cursor:
         if postgres():
             with connection.wrap_database_errors, cursor.cursor.copy(COPY) as copy:
-                copy.write(_lines(new, stage, at))
+                for first in range(0, len(new), LINES_AT_ONCE):
+                    copy.write(_lines(new[first : first + LINES_AT_ONCE], stage, at))
         else:
             moment = str(at)  # as Django's adapter writes it, once instead of row by row
             cursor.executemany(
