@@ -9,9 +9,10 @@ then locks the accounts, reads and judges them, and takes out again what was ref
 accounts waits for the judging alone, not for the recording, which costs most. Nobody sees a transfer before
 the commit.
 
-Holding recorded ids while waiting for the accounts could close a circle with a poster that has the accounts
+Holding recorded ids while waiting for the accounts can close a circle with a poster that has the accounts
 and wants one of these ids. So this one waits shorter than the server takes to look for such circles, and
-lets go; and it records in the order of ids, so that two like it never meet in a circle.
+lets go; and it records in the order of ids, so that two like it never meet in a circle. Should the server
+find one nevertheless, whichever poster it picks begins again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Final
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from citycard.core.ledger import CREDITS_POSTED, DEBITS_POSTED, Result, Transfer
 from citycard.core.ledger_plain import Standing, apply_plain, is_plain
@@ -32,8 +33,6 @@ WAIT_MS: Final = 500  # half of PostgreSQL's deadlock_timeout
 PROBES: Final = (
     16  # ids looked up before; a repeated batch shows by them, a single repeated id by its conflict
 )
-LOCK_NOT_AVAILABLE: Final = "55P03"
-DEADLOCK: Final = "40P01"
 
 
 class _Otherwise(Exception):
@@ -53,10 +52,10 @@ def post(batch: Sequence[Transfer], at: datetime) -> list[Result] | None:
     try:
         with transaction.atomic():
             return _recorded_first(batch, at) if early else _judged_first(batch, at)
-    except (_Otherwise, IntegrityError):
+    except _Otherwise:
         return None
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") in (LOCK_NOT_AVAILABLE, DEADLOCK):
+    except DatabaseError as error:
+        if rows.lost_race(error):
             return None
         raise
 

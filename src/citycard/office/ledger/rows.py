@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from django.db import connection
+from django.db import DatabaseError, IntegrityError, connection
 
 from citycard.core.ledger import Account, AccountFlag, Entry, Flag, Stage, Transfer
 from citycard.office.ledger.models import LedgerAccount, LedgerTransfer
@@ -39,6 +39,8 @@ LEAST_OF_MANY: Final = 16  # below this COPY and array updates cost more than th
 LOCKED_ONE_BY_ONE: Final = (
     500  # accounts; beyond, locking each writes more pages than it keeps others waiting
 )
+LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
+DEADLOCK: Final = "40P01"
 POSTING: Final = 0x63636C67  # advisory lock: shared by posters that lock rows, alone for one that does not
 
 
@@ -115,6 +117,12 @@ def set_sums(changed: Collection[Account]) -> None:
         else:
             sets = ", ".join(f"{name} = %s" for name in SUMS)
             cursor.executemany(f"UPDATE {ACCOUNTS} SET {sets} WHERE id = %s", found)
+
+
+def lost_race(error: DatabaseError) -> bool:
+    """Whether a transaction failed for another poster's sake: done again it will see what that one did."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, IntegrityError) or state in (LOCK_NOT_AVAILABLE, DEADLOCK)
 
 
 def postgres() -> bool:
