@@ -35,7 +35,7 @@ Place = str | int  # of a row in its table: ctid or rowid
 ACCOUNT_FLAGS: Final = {int(flag): flag for flag in map(AccountFlag, range(4))}
 FLAGS: Final = {number: Flag(number) for number in range(16)}
 STAGES: Final = {stage.value: stage for stage in Stage}
-LEAST_OF_MANY: Final = 16  # below this COPY and array updates cost more than they save
+LEAST_OF_MANY: Final = 16  # transfers; below this COPY costs more than it saves
 LOCKED_ONE_BY_ONE: Final = (
     500  # accounts; beyond, locking each writes more pages than it keeps others waiting
 )
