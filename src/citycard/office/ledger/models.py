@@ -72,8 +72,10 @@ class LedgerTransfer(models.Model):
         verbose_name_plural = _("transfers")
         ordering = ["-recorded_at", "id"]
         indexes = [
-            models.Index(fields=["debit", "recorded_at"], name="transfer_debit"),
-            models.Index(fields=["credit", "recorded_at"], name="transfer_credit"),
+            # The account alone: with the time beside it no two entries are alike and the index is seven
+            # times as large, and who asks for an account's transfers, of either side, sorts them anyway.
+            models.Index(fields=["debit"], name="transfer_debit"),
+            models.Index(fields=["credit"], name="transfer_credit"),
         ]
 
     def __str__(self) -> str:
