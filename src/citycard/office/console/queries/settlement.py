@@ -96,7 +96,7 @@ def reasons(run: SettlementRun) -> list[ReasonRow]:
 def positions(run: SettlementRun) -> list[PositionLine]:
     """Positions, the largest claim first."""
     known = participants()
-    rows = PositionRow.objects.filter(run=run)
+    rows = PositionRow.objects.filter(run=run, closing=None)
     lines = [
         PositionLine(
             row.participant_id,
@@ -123,7 +123,7 @@ def revenue_chart(run: SettlementRun) -> dict[str, Any]:
     known = participants()
     sums: dict[int, dict[str, int]] = defaultdict(dict)
     rows = (
-        RevenueRow.objects.filter(run=run)
+        RevenueRow.objects.filter(run=run, closing=None)
         .order_by()
         .values_list("service", "participant")
         .annotate(fen=Sum("amount_fen"))
@@ -193,7 +193,9 @@ def payments(run: SettlementRun) -> list[dict[str, Any]]:
 def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
     """What a participant earned or bore, by service, cause and counterparty."""
     known = participants()
-    mine = RevenueRow.objects.filter(run=run, participant=participant).select_related("participant")
+    mine = RevenueRow.objects.filter(run=run, participant=participant, closing=None).select_related(
+        "participant"
+    )
     rows = mine.order_by("service", "cause", "counterparty")
     return [
         RevenueLine(
