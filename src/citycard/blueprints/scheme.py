@@ -351,7 +351,7 @@ class Scheme(Config):
         ]  # fmt: skip
 
     def contract_rows(self) -> list[dict[str, Any]]:
-        """Rows of `core.tables.CONTRACTS` and the volume tiers: services as codes, participants as ids."""
+        """Rows of `core.tables.CONTRACTS`: services as codes, participants as ids."""
 
         def of(key: str | None) -> str | None:
             return key if key is None or key in EITHER else self._by_key[key].id
@@ -361,7 +361,7 @@ class Scheme(Config):
             row = dict(contract)
             row["service"] = _service_code(contract.service)
             row["steps"] = contract.steps_text or None
-            row["volume_tiers"] = contract.tiers_text or None
+            del row["volume_by"], row["volume_tiers"]  # the office's affair: see `tiers_text`
             for name in ("acquirer", "issuer", "concession_payer", "transfer_payer"):
                 row[name] = of(row[name])
             rows.append(row)

@@ -97,3 +97,8 @@ RETENTION_SHORT: Final = declare(
     "Taps must stay in the lake for at least {least} days: later ones are still held against them.",
     "数据湖中的交易至少须保留 {least} 天，后续清分仍需与之核对。",
 )
+LAKE_DATE = declare(
+    "LAKE_DATE",
+    "Business date {date} is not closed in {home}; `citycard lake stats` shows what is there.",
+    "{home} 中没有已关闭的清算日 {date}，可用 `citycard lake stats` 查看。",
+)

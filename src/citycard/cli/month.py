@@ -12,6 +12,7 @@ from citycard.cli import options
 from citycard.cli.options import AsJson, Home
 from citycard.core.money import yuan
 from citycard.core.problem import declare
+from citycard.core.volume import parse_tier
 
 if TYPE_CHECKING:
     from citycard.office.settlement.closing import Closed, Line
@@ -84,11 +85,10 @@ def tier_words(tier: str) -> str:
     """A tier as people read it: from where on, its rate, its fee per tap."""
     if not tier:
         return OWN_RATE
-    span, bp, fixed = tier.split(":")
-    start, _, below = span.partition("..")
-    end = f" below {int(below):,}" if below else ""
-    each = f" + {yuan(int(fixed))}/tap 笔" if int(fixed) else ""
-    return f"from {int(start):,}{end}: {int(bp) / 100:.2f} %{each}"
+    one = parse_tier(tier)
+    end = "" if one.below is None else f" below {one.below:,}"
+    each = f" + {yuan(one.fixed_fen)}/tap 笔" if one.fixed_fen else ""
+    return f"from {one.start:,}{end}: {one.charge_bp / 100:.2f} %{each}"
 
 
 def _show(found: Closed, lines: list[Line], as_json: bool) -> None:

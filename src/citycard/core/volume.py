@@ -100,15 +100,22 @@ class TrueUp:
     difference: Parts
 
 
+def parse_tier(word: str) -> Tier:
+    """One tier as it is written. VOLUME_TIER_UNREADABLE."""
+    found = TIER.fullmatch(word)
+    if found is not None:
+        tier = Tier(int(found[1]), int(found[2]) if found[2] else None, int(found[3]), int(found[4]))
+        if tier.charge_bp <= BASIS and (tier.below is None or tier.start < tier.below):
+            return tier
+    raise VOLUME_TIER_UNREADABLE(tier=word[:40], most=TIERS_MAX)
+
+
 def parse_tiers(text: str | None) -> list[Tier]:
     """Tiers separated by spaces, rising without gap or overlap, the last without end. VOLUME_TIER*."""
     tiers: list[Tier] = []
     for word in (text or "").split():
-        found = TIER.fullmatch(word)
-        if found is None or int(found[3]) > BASIS or len(tiers) == TIERS_MAX:
-            raise VOLUME_TIER_UNREADABLE(tier=word[:40], most=TIERS_MAX)
-        tier = Tier(int(found[1]), int(found[2]) if found[2] else None, int(found[3]), int(found[4]))
-        if tier.below is not None and tier.below <= tier.start:
+        tier = parse_tier(word)
+        if len(tiers) == TIERS_MAX:
             raise VOLUME_TIER_UNREADABLE(tier=word[:40], most=TIERS_MAX)
         if tiers:
             end = tiers[-1].below

@@ -7,7 +7,18 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from citycard.office.console.views import bank, cards, desk, exchange, guard, money, overview, scheme, taplab
+from citycard.office.console.views import (
+    bank,
+    cards,
+    desk,
+    exchange,
+    figures,
+    guard,
+    money,
+    overview,
+    scheme,
+    taplab,
+)
 
 pages = [
     path("", overview.dashboard, name="dashboard"),
@@ -24,6 +35,11 @@ pages = [
     path("runs/<str:on>/", money.run, name="run"),
     path("runs/<str:on>/statements/<str:name>", money.statement, name="statement"),
     path("runs/<str:on>/participants/<str:id>/", money.participant, name="participant"),
+    path("runs/<str:on>/behind/", figures.taps, name="behind"),
+    path("months/<str:value>/", figures.month, name="month"),
+    path("months/<str:value>/behind/", figures.dates, name="month_figure"),
+    path("months/<str:value>/participants/<str:id>/", figures.month_participant, name="month_participant"),
+    path("adjustments/<int:id>/", figures.adjustment, name="adjustment"),
     path("bank/", bank.bank, name="bank"),
     path("bank/entries/<int:id>/", bank.entry, name="bank_entry"),
     path("bank/files/<str:id>/", bank.file, name="bank_file"),

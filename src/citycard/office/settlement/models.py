@@ -66,7 +66,12 @@ class MonthClosing(_OfRun):
         constraints = [models.UniqueConstraint(fields=["month", "number"], name="month_closing_once")]
 
     def __str__(self) -> str:
-        return f"{self.month:%Y-%m}/{self.number}"
+        return f"{self.value}/{self.number}"
+
+    @property
+    def value(self) -> str:
+        """The month as addresses write it."""
+        return f"{self.month:%Y-%m}"
 
 
 class _OfClosing(models.Model):

@@ -21,6 +21,7 @@ from citycard.office.bank.models import BankEntry, BankStatement, PaymentFile, P
 from citycard.office.console import labels
 from citycard.office.console.access import MONEY_MOVERS, missing, page, refused, show
 from citycard.office.console.queries import bank as queries
+from citycard.office.console.queries.months import months as list_months
 from citycard.office.console.queries.names import participants
 from citycard.office.console.views.money import SHEET, TYPES
 from citycard.office.console.views.pages import cut
@@ -137,8 +138,9 @@ def terms(request: HttpRequest, by: Actor) -> HttpResponse:
 
 @page("reports")
 def reports(request: HttpRequest, by: Actor) -> HttpResponse:
-    """Monthly reports that were written."""
-    return show(request, "reports", {"rows": cut(request, queries.reports())})
+    """Months with closed dates, and the reports that were written of them."""
+    context = {"rows": cut(request, queries.reports()), "months": list_months()}
+    return show(request, "reports", context)
 
 
 @page("reports")
