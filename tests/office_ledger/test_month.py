@@ -181,12 +181,20 @@ def test_the_report_of_the_month_holds_its_adjustments_and_those_of_no_other(
         assert sum(row["amount_fen"] for row in found.revenue) == 0
     (rebate,) = [row for row in march.revenue if row["participant"] == BUS and row["cause"] == "volume_fee"]
     assert rebate["taps"] == 80
+    for name in (BUS, ISSUER, SCHEME):
+        told_fen = sum(one.moved[name] for one in march.adjusted(name))
+        assert told_fen == sum(
+            row["amount_fen"]
+            for row in march.revenue
+            if row["participant"] == name and row["cause"] == "volume_fee"
+        )
+    assert sum(march.adjustments[0].moved.values()) == 0
     write_month(march, city.home / "reports", lambda done, total: None)
     told = (city.home / "reports" / f"{BUS}.csv").read_text("utf-8-sig")
     assert "Volume tier adjustment 阶梯费率调整" in told
     assert "bus,Bus 公交," in told
-    assert "from 10,000 below 50,000: 0.80 %" in told
-    assert "240.00,2.40,1.92,0.00,-0.48" in told
+    assert "from 100.00 below 500.00 yuan 元: 0.80 %" in told
+    assert "240.00,2.40,1.92,0.00,-0.48," in told
     assert (city.home / "reports" / f"{BUS}.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -55,7 +55,7 @@ DAY_HEADINGS: Final = (
 ADJUSTMENT_HEADINGS: Final = (
     "Contract 合同", "Service 业务", "Acquirer 受理方", "Issuer 发卡方", "Tier reached 达到档位", "Taps 笔数",
     "Turnover 交易额 (CNY)", "Fee charged 已收手续费 (CNY)", "Fee due 应收手续费 (CNY)",
-    "Adjusted before 此前调整 (CNY)", "Difference 差额 (CNY)",
+    "Adjusted before 此前调整 (CNY)", "Difference 差额 (CNY)", "Own part 本机构 (CNY)",
 )  # fmt: skip
 TOTAL: Final = "Total 合计"
 WIDTHS: Final = (16, 20, 30, 28, 10, 20, 20, 20)
@@ -112,6 +112,7 @@ class Adjustment:
     due_fen: int
     before_fen: int
     difference_fen: int
+    own_fen: int  # what the statement's participant gets by it: in its `volume_fee` line
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -121,8 +122,9 @@ class Adjustment:
 
     @property
     def amounts(self) -> tuple[int, ...]:
-        """Fen: turnover, charged, due, adjusted before, difference."""
-        return self.turnover_fen, self.charged_fen, self.due_fen, self.before_fen, self.difference_fen
+        """Fen: turnover, charged, due, adjusted before, difference, own part."""
+        fees = (self.charged_fen, self.due_fen, self.before_fen, self.difference_fen)
+        return self.turnover_fen, *fees, self.own_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +294,7 @@ def _adjust(book: Workbook, found: Statement) -> None:
         sheet.append((*one.texts[:-1], one.taps, *(Decimal(fen) / 100 for fen in one.amounts)))
     for cell in sheet[1]:
         cell.font = Font(bold=True)
-    for letter in "ABCDEFGHIJK":
+    for letter in "ABCDEFGHIJKL":
         sheet.column_dimensions[letter].width = 24
 
 

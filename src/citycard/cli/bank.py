@@ -197,12 +197,17 @@ def write_month(found: Month, folder: Path, progress: Any) -> list[str]:
         days = [Day(*row) for row in found.days[participant]]
         adjustments = [
             Adjustment(
-                row.contract, row.service, " ".join(found.names.get(row.acquirer, (row.acquirer,))),
-                " ".join(found.names.get(row.issuer, (row.issuer,))), tier_words(row.tier), row.taps,
-                row.amount_fen, row.charged_fen, row.due_fen, row.before_fen, row.difference_fen,
+                row.contract,
+                row.service,
+                " ".join(found.names.get(row.acquirer, (row.acquirer,))),
+                " ".join(found.names.get(row.issuer, (row.issuer,))),
+                tier_words(row.tier, row.terms["volume_by"]),
+                row.taps,
+                *(row.amount_fen, row.charged_fen, row.due_fen, row.before_fen, row.difference_fen),
+                row.moved[participant],
             )
             for row in found.adjusted(participant)
-        ]  # fmt: skip
+        ]
         one = statement(
             participant, found.revenue, found.names, found.last, period=f"{found.first:%Y-%m}", days=days,
             adjustments=adjustments,

@@ -12,7 +12,7 @@ from citycard.cli import options
 from citycard.cli.options import AsJson, Home
 from citycard.core.money import yuan
 from citycard.core.problem import declare
-from citycard.core.volume import parse_tier
+from citycard.core.volume import BY_AMOUNT, parse_tier
 
 if TYPE_CHECKING:
     from citycard.office.settlement.closing import Closed, Line
@@ -81,14 +81,18 @@ def show(
     _show(found, lines, as_json)
 
 
-def tier_words(tier: str) -> str:
+def tier_words(tier: str, by: str) -> str:
     """A tier as people read it: from where on, its rate, its fee per tap."""
     if not tier:
         return OWN_RATE
     one = parse_tier(tier)
-    end = "" if one.below is None else f" below {one.below:,}"
+    start, below = (
+        "" if at is None else yuan(at) if by == BY_AMOUNT else f"{at:,}" for at in (one.start, one.below)
+    )
+    end = f" below {below}" if below else ""
+    unit = " yuan 元" if by == BY_AMOUNT else " taps 笔"
     each = f" + {yuan(one.fixed_fen)}/tap 笔" if one.fixed_fen else ""
-    return f"from {one.start:,}{end}: {one.charge_bp / 100:.2f} %{each}"
+    return f"from {start}{end}{unit}: {one.charge_bp / 100:.2f} %{each}"
 
 
 def _show(found: Closed, lines: list[Line], as_json: bool) -> None:
@@ -137,7 +141,7 @@ def _explain(line: Line) -> None:
     for name, value in (
         ("taps 笔数", f"{line.month.taps:,}"),
         ("turnover 交易额", yuan(line.month.turnover_fen)),
-        ("tier 档位", tier_words(str(made.tier) if made.tier else "")),
+        ("tier 档位", tier_words(str(made.tier) if made.tier else "", line.terms["volume_by"])),
         ("fee charged 已收", yuan(line.month.charged.total_fen)),
         ("fee due 应收", yuan(made.due.total_fen)),
         ("adjusted before 此前调整", yuan(line.before.total_fen)),

@@ -66,6 +66,7 @@ PAGES: Final[dict[str, Page]] = {
     "bank": Page(_("Settlement bank"), BACK_OFFICE, MONEY, "assured_workload"),
     "bank_entry": Page(_("Movement at the bank"), BACK_OFFICE),
     "bank_file": Page(_("Payment file"), MONEY_MOVERS),
+    "payment": Page(_("Payment"), BACK_OFFICE),
     "bank_order": Page(_("Payment order"), BACK_OFFICE),
     "standing": Page(_("Reconciliation"), BACK_OFFICE, MONEY, "rule"),
     "terms": Page(_("Settlement terms"), BACK_OFFICE, MONEY, "event_repeat"),

@@ -40,6 +40,7 @@ pages = [
     path("months/<str:value>/behind/", figures.dates, name="month_figure"),
     path("months/<str:value>/participants/<str:id>/", figures.month_participant, name="month_participant"),
     path("adjustments/<int:id>/", figures.adjustment, name="adjustment"),
+    path("payments/<int:id>/", figures.payment, name="payment"),
     path("bank/", bank.bank, name="bank"),
     path("bank/entries/<int:id>/", bank.entry, name="bank_entry"),
     path("bank/files/<str:id>/", bank.file, name="bank_file"),

@@ -200,7 +200,7 @@ class Contract(models.Model):
         _("issuer's part of the fee (basis points)"), null=True, blank=True
     )
     volume_by = models.CharField(
-        _("month's volume by"), max_length=6, default=volume.BY_AMOUNT,
+        _("month's volume by"), max_length=6, default=volume.BY_AMOUNT, blank=True,
         choices=[(volume.BY_AMOUNT, _("turnover")), (volume.BY_TAPS, _("number of taps"))],
     )  # fmt: skip
     volume_tiers = models.CharField(

@@ -7,6 +7,8 @@ business date is closed.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -209,6 +211,20 @@ class FeeAdjustment(_OfContract):
 
     def __str__(self) -> str:
         return f"{self.closing} {self.contract} {self.acquirer} {self.issuer}"
+
+    @property
+    def payer(self) -> str:
+        """Out of whose side the fee is paid: the acquirer's, of top-ups the issuer's."""
+        return self.acquirer if self.service else self.issuer
+
+    @property
+    def moved(self) -> Counter[str]:
+        """What each participant gets (or gives, negative) by the change; it adds up to zero."""
+        found: Counter[str] = Counter({self.payer: -self.difference_fen})
+        found.update({self.issuer: self.issuer_fen})
+        found.update({self.acquirer: self.acquirer_fen})
+        found.update({self.scheme: self.scheme_fen})
+        return found
 
 
 class Movement(_OfRun):

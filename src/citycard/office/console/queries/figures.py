@@ -59,9 +59,9 @@ def told_fen(run: SettlementRun, figure: Figure) -> int | None:
         return _share_fen(run, figure)
     if figure.business_date is not None:
         return _volume_fen(run, figure)
-    whole = {Kind.PURCHASE: run.charged_fen, Kind.LOAD: run.loaded_fen}
+    whole = {None: run.charged_fen + run.loaded_fen, 1: run.charged_fen, 2: run.loaded_fen}
     alone = figure == Figure(what=AMOUNT, kind=figure.kind)
-    return whole.get(Kind(figure.kind)) if alone and figure.kind in (1, 2) else None
+    return whole.get(figure.kind) if alone else None
 
 
 def _share_fen(run: SettlementRun, figure: Figure) -> int | None:

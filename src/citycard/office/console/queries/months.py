@@ -134,8 +134,8 @@ def _side(row: PositionRow, side: str) -> int:
     return int(getattr(row, f"{side}_fen" if side else "net_fen"))
 
 
-def adjustments(rows: list[FeeAdjustment]) -> list[dict[str, Any]]:
-    """How fees were made up to the month's volume, with names and tiers in words."""
+def adjustments(rows: list[FeeAdjustment], of: str = "") -> list[dict[str, Any]]:
+    """How fees were made up to the month's volume, in words; `of`: with whose own part."""
     known = participants()
     return [
         {
@@ -146,9 +146,17 @@ def adjustments(rows: list[FeeAdjustment]) -> list[dict[str, Any]]:
             "tier": tier_words(row.tier, row.terms["volume_by"])
             if row.tier
             else _("the contract's own rate"),
-            "rebate_fen": -row.difference_fen,
+            "own_fen": row.moved[of] if of else None,
         }
         for row in rows
+    ]
+
+
+def moves(adjustment: FeeAdjustment) -> list[dict[str, Any]]:
+    """Who gets and gives what by an adjustment; it adds up to zero."""
+    known = participants()
+    return [
+        {"id": who, "name": known.get(who, who), "fen": fen} for who, fen in sorted(adjustment.moved.items())
     ]
 
 
@@ -185,9 +193,9 @@ def tier_words(text: str, by: str) -> Text:
     tier = parse_tier(text)
     start = f"{tier.start:,}" if by == BY_TAPS else yuan(tier.start)
     words = {"start": start, "rate": f"{tier.charge_bp / 100:.2f} %", "fixed": yuan(tier.fixed_fen)}
-    if by == BY_TAPS:
-        return _("from %(start)s taps: %(rate)s plus %(fixed)s") % words
-    return _("from %(start)s yuan: %(rate)s plus %(fixed)s") % words
+    unit = _("from %(start)s taps: %(rate)s") if by == BY_TAPS else _("from %(start)s yuan: %(rate)s")
+    each = _(", plus %(fixed)s each") if tier.fixed_fen else ""
+    return unit % words + each % words
 
 
-__all__ = ["adjustments", "days", "first_of", "lines", "month_of", "months", "sides", "volumes"]
+__all__ = ["adjustments", "days", "first_of", "lines", "month_of", "months", "moves", "sides", "volumes"]

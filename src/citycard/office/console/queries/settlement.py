@@ -147,6 +147,11 @@ def closings(run: SettlementRun) -> list[dict[str, Any]]:
     ]
 
 
+def is_brief(run: SettlementRun) -> bool:
+    """Whether accepted taps are in the lake only."""
+    return run.accepted > 0 and not Tap.objects.filter(run=run, verdict="accepted").exists()
+
+
 def totals(lines: list[PositionLine]) -> dict[str, int]:
     """The sums under the table of positions; `net_fen` is zero or something is wrong."""
     return {
@@ -222,6 +227,7 @@ def payments(run: SettlementRun) -> list[dict[str, Any]]:
             "payee": party(known, bank, row.payee),
             "amount_fen": row.amount_fen,
             "transfer": row.transfer_id,
+            "id": row.pk,
         }
         for row in Payment.objects.filter(run=run).order_by("payee", "payer")
     ]

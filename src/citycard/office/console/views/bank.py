@@ -100,7 +100,7 @@ def order(request: HttpRequest, by: Actor, id: str) -> HttpResponse:
         return missing(request, _("There is no such order."))
     context = {
         "line": queries.order_lines([found])[0],
-        "positions": found.payment.positions.order_by("run_id"),
+        "positions": found.payment.positions.select_related("closing").order_by("run_id", "closing__number"),
         "entries": found.entries.select_related("statement").order_by("booked_on", "number"),
         "attempts": queries.order_lines(found.payment.orders.select_related("payment").order_by("attempt")),
     }

@@ -14,7 +14,7 @@ from citycard.office.console.queries import bank, figures, months
 from citycard.office.console.queries.names import names, participants
 from citycard.office.console.views.pages import ROWS
 from citycard.office.settlement import behind
-from citycard.office.settlement.models import FeeAdjustment
+from citycard.office.settlement.models import FeeAdjustment, Payment
 from citycard.office.staff.roles import Actor
 
 
@@ -71,7 +71,7 @@ def month_participant(request: HttpRequest, by: Actor, value: str, id: str) -> H
         "id": id,
         "lines": lines,
         "total_fen": sum(line["amount_fen"] for line in lines),
-        "adjustments": months.adjustments(found.adjusted(id)),
+        "adjustments": months.adjustments(found.adjusted(id), id),
     }
     return show(request, "month_participant", context, title=f"{known[id]} · {value}")
 
@@ -91,7 +91,7 @@ def dates(request: HttpRequest, by: Actor, value: str) -> HttpResponse:
         "heading": figures.words(figure),
         "days": days,
         "total_fen": sum(day.amount_fen for day in days),
-        "adjustments": months.adjustments(mine),
+        "adjustments": months.adjustments(mine, figure.participant),
     }
     return show(request, "month_figure", context, title=f"{figures.words(figure)} · {value}")
 
@@ -107,8 +107,22 @@ def adjustment(request: HttpRequest, by: Actor, id: int) -> HttpResponse:
         "value": found.closing.value,
         "adjustments": months.adjustments([found]),
         "volumes": volumes,
+        "moves": months.moves(found),
         "taps": sum(one["row"].taps for one in volumes),
         "turnover_fen": sum(one["row"].amount_fen for one in volumes),
         "fee_fen": sum(one["fee_fen"] for one in volumes),
     }
     return show(request, "adjustment", context, title=f"{found.contract} · {found.closing}")
+
+
+@page("payment")
+def payment(request: HttpRequest, by: Actor, id: int) -> HttpResponse:
+    """The positions a payment is made of; each leads to its taps."""
+    found = Payment.objects.filter(pk=id).first()
+    if found is None:
+        return missing(request, _("There is no such payment."))
+    rows = found.positions.select_related("closing").order_by("run_id", "closing__number")
+    amount_fen = -found.amount_fen if found.collects else found.amount_fen
+    context = {"payment": found, "positions": rows, "amount_fen": amount_fen}
+    who = participants().get(found.participant, found.participant)
+    return show(request, "payment", context, title=who)

@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             model_name="contract",
             name="volume_by",
             field=models.CharField(
+                blank=True,
                 choices=[("amount", "turnover"), ("taps", "number of taps")],
                 default="amount",
                 max_length=6,
