@@ -220,6 +220,9 @@ def test_retention_takes_old_taps_and_leaves_results(city: World, tmp_path: Path
     assert told.value.code == "RETENTION_SHORT"
     gone = keeping.retain(world.home, 11, raw=True)
     assert gone["runs"] == [str(DAY), str(DAY + ONE)]
+    with pytest.raises(Problem) as told:
+        taps_behind(world.home, DAY, Figure())
+    assert told.value.code == "LAKE_TAPS_GONE"
     assert keeping.stats(world.home)["runs"][str(DAY)]["tap_files"] == 0
     assert keeping.check(world.home)["sound"]
     assert files(world.home / "exchange") | files(world.home / "statements") == results

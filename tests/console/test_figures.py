@@ -158,7 +158,9 @@ def test_every_other_page_leads_down_too(cleared: Cleared) -> None:
     standing = cleared.page(reverse("console:standing") + f"?on={LAST}").content.decode()
     payments = [cleared.page(link).content.decode() for link in links(run + standing, "/payments/")]
     assert payments
-    for link in dict.fromkeys(links(run + standing + "".join(payments))):
+    found = [*dict.fromkeys(links(run + standing + "".join(payments)))]
+    assert len(found) > 20
+    for link in found[::4]:
         figure, total, taps = cleared.behind(link)
         assert (figure, bool(taps)) == (total, bool(total)), link
     month = cleared.page(reverse("console:month", args=["2026-03"])).content.decode()
@@ -168,12 +170,12 @@ def test_every_other_page_leads_down_too(cleared: Cleared) -> None:
         link for one in own for link in links(cleared.page(one).content.decode(), "/months/2026-03/behind/")
     ]
     below: dict[str, None] = {}
-    for link in [*sides, *dict.fromkeys(lines)]:
+    for link in [*sides, *dict.fromkeys(lines)][::3]:
         told = cleared.page(link)
         assert told.context["total_fen"] == sum(day.amount_fen for day in told.context["days"])
         below |= dict.fromkeys(links(told.content.decode(), "/runs/"))
     first = [link for link in below if str(FIRST) in link]
-    for link in first[::4]:
+    for link in first[::5]:
         figure, total, _ = cleared.behind(link)
         assert figure == total, link
 
@@ -198,7 +200,7 @@ def test_a_page_says_what_is_in_the_lake_only_or_not_there(cleared: Cleared, sig
     text = cleared.page(address).content.decode()
     brief = cleared.world.rules.verdicts_to_office == EXCEPTIONS
     assert ("are in the tap lake only" in text) is brief
-    assert bool(links(text, "/taps/")) is not brief
+    assert bool(links(text, "/taps/99")) is not brief
     assert "The taps add up to the figure." in text
     assert cleared.page(address + "&page=999").context["rows"].number == 1
     RevenueRow.objects.filter(run=LAST, participant=SCHEME).update(amount_fen=1)

@@ -198,6 +198,17 @@ def test_the_report_of_the_month_holds_its_adjustments_and_those_of_no_other(
     assert (city.home / "reports" / f"{BUS}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_tiers_of_a_scheme_file_reach_the_contract(city: City) -> None:
+    from citycard.blueprints import load_scheme
+    from citycard.office.participants.scheme import install_scheme
+
+    install_scheme(load_scheme("city"))
+    made = Contract.objects.get(pk="retail")
+    assert made.volume_tiers == "10000000..50000000:100:0 50000000..:80:0"
+    assert Contract.objects.get(pk="bus").volume_tiers is None
+    made.full_clean()
+
+
 def test_a_month_that_cannot_be_told_is_refused(city: City, contract: Contract) -> None:
     buses = Buses(city)
     buses.day(date(2026, 3, 2), [200] * 3, told=False)

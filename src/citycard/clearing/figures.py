@@ -17,7 +17,7 @@ from citycard.clearing import judge, money
 from citycard.clearing import sources as s
 from citycard.clearing.engine import Expression, Source, Step
 from citycard.clearing.lake import Lake
-from citycard.clearing.problems import LAKE_DATE
+from citycard.clearing.problems import LAKE_DATE, LAKE_TAPS_GONE
 from citycard.clearing.rules import LOAD_SERVICE
 from citycard.clearing.trace import KEPT, Again
 from citycard.core import tables
@@ -66,10 +66,13 @@ FOUND: Final = Step("found_taps", _found, KEPT, PAGE)
 
 
 def taps_behind(home: Path, day: date, figure: Figure, first: int = 0, count: int = 50) -> Behind:
-    """The taps behind a figure of a run, by name. LAKE_DATE where the run or its taps are not here."""
+    """The taps behind a figure of a run, by name. LAKE_DATE, LAKE_TAPS_GONE, LAKE_DAMAGED."""
     lake = Lake(home)
-    if day not in lake.finished():
+    marker = lake.done(day)
+    if marker is None:
         raise LAKE_DATE(date=day, home=home)
+    if "taps" in marker.get("removed", ()):
+        raise LAKE_TAPS_GONE(date=day)
     paths = lake.checked(day, f"taps/verdict={judge.ACCEPTED}/")
     step = PARTS if figure.what == SHARE else AMOUNTS
     with Again(lake, day, paths, _where(figure)) as engine:

@@ -25,7 +25,7 @@ from citycard.core.volume import Parts, Tier, TrueUp, Volume, parse_tiers, true_
 from citycard.office import audit, clock, ledger
 from citycard.office.ledger import chart
 from citycard.office.participants.models import Contract
-from citycard.office.settlement import problems
+from citycard.office.settlement import limits, problems
 from citycard.office.settlement.answer import LOADS
 from citycard.office.settlement.models import (
     FeeAdjustment,
@@ -92,8 +92,8 @@ def last_of(first: date) -> date:
 
 def explain(first: date) -> Closed:
     """What closing the month would post now, and how it comes about; writes nothing. See `close_month`."""
-    _newest_run(first)
-    return Closed(first, None, _lines(first))
+    with transaction.atomic():
+        return Closed(first, None, _lines(first, _newest_run(first)))
 
 
 def close_month(first: date, by: str) -> Closed:
@@ -103,7 +103,7 @@ def close_month(first: date, by: str) -> Closed:
     """
     with transaction.atomic():
         run = _newest_run(first)  # locked: two closings at once come one after the other
-        lines = _lines(first)
+        lines = _lines(first, run)
         last = MonthClosing.objects.filter(month=first).order_by("number").last()
         if last is not None:
             lines = [line for line in lines if line.made.difference != Parts()]
@@ -130,9 +130,9 @@ def _newest_run(first: date) -> SettlementRun:
     return run
 
 
-def _lines(first: date) -> list[Line]:
+def _lines(first: date, run: SettlementRun) -> list[Line]:
     """Every pair under a contract with volume tiers, by contract, service and parties."""
-    months = _months(first)
+    months = _months(first, run)
     earlier = FeeAdjustment.objects.filter(closing__month=first).order_by("closing__number")
     before, terms, taps = _earlier(earlier)
     terms |= _terms(first, {pair[0] for pair in months} - set(terms))
@@ -154,9 +154,10 @@ def _lines(first: date) -> list[Line]:
     return found
 
 
-def _months(first: date) -> dict[Pair, Volume]:
-    """What each pair did on the month's business dates, whenever it was cleared."""
-    rows = VolumeRow.objects.filter(business_date__gte=first, business_date__lte=last_of(first))
+def _months(first: date, run: SettlementRun) -> dict[Pair, Volume]:
+    """What each pair did on the month's business dates, whenever it was cleared up to this run."""
+    month = {"business_date__gte": first, "business_date__lte": last_of(first)}
+    rows = VolumeRow.objects.filter(run__lte=run, **month)
     sums = rows.order_by().values(*PAIR).annotate(**{f"sum_{name}": Sum(name) for name in SUMS})
     found = {}
     for row in sums:
@@ -253,6 +254,7 @@ def _post(closing: MonthClosing, lines: list[Line]) -> None:
     ledger.open_accounts([against, *(chart.position(row["participant"]) for row in positions)])
     name = f"month:{closing.month:%Y-%m}:{closing.number}"
     ledger.post_or_fail(chain_of(name, against, positions, closing.run.settle_on, CAUSE))
+    limits.watch(closing.run.settle_on)
 
 
 def _positions(revenue: list[Row]) -> list[Row]:

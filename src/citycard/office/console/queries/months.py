@@ -18,7 +18,7 @@ from citycard.office.console import labels
 from citycard.office.console.access import Text
 from citycard.office.console.queries.figures import query_of
 from citycard.office.console.queries.names import participants
-from citycard.office.settlement.closing import last_of
+from citycard.office.settlement.closing import PAIR, last_of
 from citycard.office.settlement.models import (
     FeeAdjustment,
     MonthClosing,
@@ -166,14 +166,18 @@ def volumes(adjustment: FeeAdjustment) -> list[dict[str, Any]]:
     Only those cleared by the time it was booked: what came later is the next closing's.
     """
     first = adjustment.closing.month
+    closing = adjustment.closing
+    pair = {name: getattr(adjustment, name) for name in PAIR}
     rows = VolumeRow.objects.filter(
-        contract=adjustment.contract, service=adjustment.service, acquirer=adjustment.acquirer,
-        issuer=adjustment.issuer, scheme=adjustment.scheme, run__lte=adjustment.closing.run_id,
-        business_date__gte=first, business_date__lte=last_of(first),
-    )  # fmt: skip
+        **pair,
+        run__lte=closing.run_id,
+        run__posted_at__lte=closing.closed_at,
+        business_date__gte=first,
+        business_date__lte=last_of(first),
+    )
     found = []
     for row in rows.order_by("business_date", "run_id"):
-        pair: dict[str, Any] = {
+        of_taps: dict[str, Any] = {
             "service": row.service, "acquirer": row.acquirer, "issuer": row.issuer,
             "business_date": row.business_date,
         }  # fmt: skip
@@ -181,8 +185,8 @@ def volumes(adjustment: FeeAdjustment) -> list[dict[str, Any]]:
             {
                 "row": row,
                 "fee_fen": row.issuer_fen + row.acquirer_fen + row.scheme_fen,
-                "amount_query": query_of(Figure(what=AMOUNT, **pair)),
-                "fee_query": query_of(Figure(what=FEE, **pair)),
+                "amount_query": query_of(Figure(what=AMOUNT, **of_taps)),
+                "fee_query": query_of(Figure(what=FEE, **of_taps)),
             }
         )
     return found
