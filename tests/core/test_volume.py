@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from citycard.core import fees
@@ -39,6 +39,7 @@ def wanted(ladder: list[tuple[int, int, int]], volume: int, turnover: int, taps:
     return int(fee)
 
 
+@example(ladder=[(0, 0, 9)], by="taps", taps=[1], late=[])  # never more than what was taken
 @given(
     ladder=ladders(),
     by=st.sampled_from(MEASURES),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from citycard.core import fees, tables
 from citycard.core.money import share_of, split_fen
@@ -196,6 +198,36 @@ def test_the_report_of_the_month_holds_its_adjustments_and_those_of_no_other(
     assert "from 100.00 below 500.00 yuan 元: 0.80 %" in told
     assert "240.00,2.40,1.92,0.00,-0.48," in told
     assert (city.home / "reports" / f"{BUS}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_month_is_explained_and_closed_by_command(
+    city: City, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from citycard.cli import app, operate
+
+    monkeypatch.setattr(operate, "ready", lambda home: None)  # the office of this test is
+
+    def told(*words: str) -> str:
+        done = CliRunner().invoke(app, ["month", *words, "--home", str(city.home)])
+        if isinstance(done.exception, Problem):
+            return done.exception.code
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert told("close", "2026-13") == "MONTH_INVALID"
+    assert told("close", "2026-03", "--dry-run") == "MONTH_NOT_OVER"
+    Buses(city).day(LAST, [300] * 40)
+    plain = json.loads(told("close", "2026-03", "--dry-run", "--json"))
+    (pair,) = plain["pairs"]
+    assert (pair["tier"], pair["turnover_fen"], pair["charged_fen"], pair["due_fen"]) == (
+        "10000..50000:80:0", 12_000, 120, 96,
+    )  # fmt: skip
+    assert (plain["posted"], sum(row["amount_fen"] for row in plain["revenue"])) == (False, 0)
+    assert told("show", "2026-03", "--participant", "nobody") == "MONTH_PARTICIPANT_UNKNOWN"
+    assert "0 pairs" in told("show", "2026-03", "--participant", METRO)
+    assert "from 100.00 below 500.00 yuan 元: 0.80 %" in told("show", "2026-03", "--participant", BUS)
+    assert "posted as 2026-03/1" in told("close", "2026-03")
+    assert json.loads(told("close", "2026-03", "--json"))["repeated"] is True
 
 
 def test_tiers_of_a_scheme_file_reach_the_contract(city: City) -> None:
