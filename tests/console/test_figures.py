@@ -19,7 +19,14 @@ from citycard.clearing.figures import taps_behind
 from citycard.clearing.rules import ALL, EXCEPTIONS, Rules
 from citycard.office.settlement import behind, post_run, settle
 from citycard.office.settlement.closing import close_month
-from citycard.office.settlement.models import FeeAdjustment, PositionRow, RevenueRow, SettlementRun, Tap
+from citycard.office.settlement.models import (
+    FeeAdjustment,
+    Payment,
+    PositionRow,
+    RevenueRow,
+    SettlementRun,
+    Tap,
+)
 from citycard.office.staff.roles import Role
 from tests.clearing.world import (
     BUS,
@@ -35,6 +42,7 @@ from tests.clearing.world import (
     contract,
 )
 from tests.console.conftest import SignedIn
+from tests.console.test_pages import english
 
 FIRST, LAST = date(2026, 3, 30), date(2026, 3, 31)
 MARCH = date(2026, 3, 1)
@@ -98,7 +106,7 @@ def cleared(
         Line.objects.create(number=number, service=2, operator_id=operator, name_en="", name_zh="")
     world = World(home)
     world.rules = Rules(sheets=False, verdicts_to_office=request.param, sharing=shared)
-    world.contracts = [contract(concession_payer=CITY, fixed_fen=1)]
+    world.contracts = [contract("票款, “一”", concession_payer=CITY, fixed_fen=1)]
     Contract.objects.create(**world.contracts[0], volume_tiers=TIERS)
     world.card("Z", 90_000, OTHER_ISSUER)
     for on in (FIRST, LAST):
@@ -203,6 +211,18 @@ def test_a_page_says_what_is_in_the_lake_only_or_not_there(cleared: Cleared, sig
     assert bool(links(text, "/taps/99")) is not brief
     assert "The taps add up to the figure." in text
     assert cleared.page(address + "&page=999").context["rows"].number == 1
+    chinese = signed_in(Role.AUDITOR, "zh-hans", name="an")
+    for name, args, query in (
+        ("behind", [str(LAST)], f"?participant={SCHEME}&cause=scheme_fee"),
+        ("run", [str(LAST)], ""),
+        ("month", ["2026-03"], ""),
+        ("month_participant", ["2026-03", BUS], ""),
+        ("month_figure", ["2026-03"], f"?participant={BUS}&service=1&counterparty={ISSUER}&cause=volume_fee"),
+        ("adjustment", [FeeAdjustment.objects.earliest("pk").pk], ""),
+        ("payment", [Payment.objects.earliest("pk").pk], ""),
+    ):
+        told = chinese.get(reverse(f"console:{name}", args=args) + query)
+        assert (told.status_code, english(told.content.decode())) == (200, []), name
     RevenueRow.objects.filter(run=LAST, participant=SCHEME).update(amount_fen=1)
     assert "The taps do not add up to the figure." in cleared.page(address).content.decode()
     for nonsense in ("what=weather", "service=x", "business_date=0", "side=left"):

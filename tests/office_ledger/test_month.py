@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -254,7 +255,7 @@ def test_a_month_that_cannot_be_told_is_refused(city: City, contract: Contract) 
     assert refusal(lambda: close_month(MARCH, "kim")) == "VOLUME_CONTRACT_GONE"
     assert not MonthClosing.objects.exists()
     contract.volume_tiers = "0..100:80:0 90..:60:0"
-    with pytest.raises(ValidationError, match="overlap"):
+    with translation.override("en"), pytest.raises(ValidationError, match="overlap"):
         contract.clean()
 
 
