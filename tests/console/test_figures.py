@@ -225,7 +225,14 @@ def test_a_page_says_what_is_in_the_lake_only_or_not_there(cleared: Cleared, sig
         assert (told.status_code, english(told.content.decode())) == (200, []), name
     RevenueRow.objects.filter(run=LAST, participant=SCHEME).update(amount_fen=1)
     assert "The taps do not add up to the figure." in cleared.page(address).content.decode()
-    for nonsense in ("what=weather", "service=x", "business_date=0", "side=left"):
+    for nonsense in (
+        "what=weather",
+        "service=x",
+        "service=99999999999999999999",
+        "kind=-1",
+        "business_date=0",
+        "side=left",
+    ):
         assert cleared.browser.get(f"{address}&{nonsense}").status_code == 404
     behind.use(None)
     assert "citycard serve" in cleared.page(address).content.decode()

@@ -23,6 +23,7 @@ from citycard.office.settlement.models import PositionRow, RevenueRow, Settlemen
 
 TEXTS: Final = ("what", "participant", "counterparty", "cause", "side", "acquirer", "issuer")
 NUMBERS: Final = ("service", "kind")
+NUMBER_MAX: Final = 2**15 - 1  # of services and kinds, as the database keeps them
 COLUMNS: Final = tuple(field.name for field in Tap._meta.concrete_fields if field.name not in ("id", "run"))
 
 
@@ -46,6 +47,8 @@ def figure_of(given: Mapping[str, str]) -> Figure | None:
     wanted: dict[str, Any] = {name: given[name] for name in TEXTS if given.get(name)}
     try:
         wanted |= {name: int(given[name]) for name in NUMBERS if given.get(name)}
+        if not all(0 <= wanted.get(name, 0) <= NUMBER_MAX for name in NUMBERS):
+            return None
         if given.get("business_date"):
             wanted["business_date"] = date.fromisoformat(given["business_date"])
         return Figure(**wanted)
