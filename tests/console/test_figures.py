@@ -107,7 +107,10 @@ def cleared(
     world = World(home)
     world.rules = Rules(sheets=False, verdicts_to_office=request.param, sharing=shared)
     world.contracts = [contract("票款, “一”", concession_payer=CITY, fixed_fen=1)]
+    commission = {"charge_bp": 300, "acquirer_bp": 300, "issuer_bp": 0}
+    world.contracts.append(contract("充值佣金", service=0, **commission))
     Contract.objects.create(**world.contracts[0], volume_tiers=TIERS)
+    Contract.objects.create(**world.contracts[1], volume_by="taps", volume_tiers="3..:200:0")
     world.card("Z", 90_000, OTHER_ISSUER)
     for on in (FIRST, LAST):
         world.clock = world.clock.replace(year=on.year, month=on.month, day=on.day, hour=8)
@@ -191,6 +194,7 @@ def test_every_other_page_leads_down_too(cleared: Cleared) -> None:
 def test_the_turnover_and_fee_of_an_adjustment_lead_to_their_taps(cleared: Cleared) -> None:
     made = FeeAdjustment.objects.exclude(difference_fen=0)
     assert made.count() >= 2
+    assert {one.service for one in made} == {0, 1, 2}
     for one in made:
         page = cleared.page(reverse("console:adjustment", args=[one.pk]))
         sums = tuple(page.context[name] for name in ("taps", "turnover_fen", "fee_fen"))
