@@ -120,6 +120,8 @@ def text_of(city_file: str = "city") -> str:
         ("lines = [901, 902]", "lines = [901, 903]", "SCHEME_INVALID", ["there is no line 903"]),
         ('concession_payer = "treasury"', 'concession_payer = "mayor"', "SCHEME_INVALID", ["'mayor'"]),
         ("issuer_bp = 70", "issuer_bp = 130", "SCHEME_INVALID", ["contracts[", "above charge_bp"]),
+        ("start = 50_000_000", "start = 40_000_000", "SCHEME_INVALID", ["contracts[", "Volume tiers overlap"]),
+        ("start = 50_000_000", "start = 60_000_000", "SCHEME_INVALID", ["contracts[", "leave a gap"]),
         ("entry_minimum_fen = 200", "entry_minimum = 200", "SCHEME_INVALID",
          ["tariff metro version 1", "entry_minimum", "unknown"]),
         ("{ up_to_m = 8_000, fare_fen = 300 }", "{ up_to_m = 3_000, fare_fen = 300 }", "SCHEME_INVALID",

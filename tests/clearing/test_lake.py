@@ -7,7 +7,7 @@ import json
 import shutil
 from copy import deepcopy
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,15 @@ from pyarrow import fs
 from typer.testing import CliRunner
 
 from citycard.clearing import keeping
+from citycard.clearing.figures import taps_behind
 from citycard.clearing.lake import Lake
 from citycard.clearing.store import Store, pull, push
 from citycard.clearing.trace import taps_of_line, trace
 from citycard.cli import app
+from citycard.core.figure import Figure
 from citycard.core.problem import Problem
 from citycard.core.record import RECORD_SIZE, TapRecord
+from citycard.core.tables import Row
 from tests.clearing.test_parts import in_parts, rows_of, three_days
 from tests.clearing.world import DAY, World, files
 
@@ -89,6 +92,42 @@ def test_the_taps_behind_every_line_of_a_statement_add_up_to_it(city: World) -> 
             taps = taps_of_line(city.home, day, key)
             assert (len(taps), sum(tap["amount_fen"] for tap in taps)) == (line["taps"], line["amount_fen"])
     assert len(taps_of_line(city.home, DAY, {}, limit=2)) == 2
+
+
+@pytest.mark.parametrize("size", [3, 1000])
+def test_the_pages_behind_every_figure_of_a_date_add_up_to_it(city: World, size: int) -> None:
+    """Of lines, of both sides of positions, of turnover and fees under a contract; each tap on one page."""
+
+    def held(day: date, figure: Figure, taps: int | None, fen: int) -> None:
+        seen: list[Row] = []
+        while page := taps_behind(city.home, day, figure, len(seen), size).rows:
+            seen += page
+        told = taps_behind(city.home, day, figure, 0, 1)
+        assert told.total_fen == sum(row["part_fen"] for row in seen) == fen, figure
+        assert told.taps == len(seen) == len({row["tap"] for row in seen})
+        assert taps is None or taps == told.taps
+        assert {row["verdict"] for row in seen} <= {"accepted"}
+
+    day = DAY + ONE
+    for line in city.out("revenue", day)[:: 2 if size > 3 else 9]:
+        key = {name: line[name] for name in ("participant", "service", "counterparty", "cause")}
+        held(day, Figure(**key), line["taps"], line["amount_fen"])
+    for row in city.out("positions", day)[: 20 if size > 3 else 1]:
+        for side, name in (("", "net_fen"), ("receivable", "receivable_fen"), ("payable", "payable_fen")):
+            held(day, Figure(participant=row["participant"], side=side), None, row[name])
+    for row in city.out("volumes", day)[: 20 if size > 3 else 2]:
+        key = {name: row[name] for name in ("service", "acquirer", "issuer", "business_date")}
+        fee = row["issuer_fen"] + row["acquirer_fen"] + row["scheme_fen"]
+        held(day, Figure(what="amount", **key), row["taps"], row["amount_fen"])
+        held(day, Figure(what="fee", **key), row["taps"], fee)
+
+
+def test_figures_of_dates_that_are_not_there_are_refused(city: World) -> None:
+    with pytest.raises(Problem) as told:
+        taps_behind(city.home, DAY - 300 * ONE, Figure())
+    assert told.value.code == "LAKE_DATE"
+    with pytest.raises(ValueError, match="no figure"):
+        Figure(what="weather")
 
 
 def test_a_line_is_followed_by_command(city: World) -> None:
@@ -181,6 +220,9 @@ def test_retention_takes_old_taps_and_leaves_results(city: World, tmp_path: Path
     assert told.value.code == "RETENTION_SHORT"
     gone = keeping.retain(world.home, 11, raw=True)
     assert gone["runs"] == [str(DAY), str(DAY + ONE)]
+    with pytest.raises(Problem) as told:
+        taps_behind(world.home, DAY, Figure())
+    assert told.value.code == "LAKE_TAPS_GONE"
     assert keeping.stats(world.home)["runs"][str(DAY)]["tap_files"] == 0
     assert keeping.check(world.home)["sound"]
     assert files(world.home / "exchange") | files(world.home / "statements") == results

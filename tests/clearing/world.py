@@ -228,7 +228,7 @@ class World:
 
     def out(self, name: str, day: date = DAY) -> list[Row]:
         """An output table as the office reads it."""
-        table = next(t for t in tables.FROM_CLEARING if t.name == name)
+        table = next(t for t in (*tables.FROM_CLEARING, tables.VOLUMES) if t.name == name)
         with (self.home / "exchange" / day.isoformat() / "out" / f"{name}.csv").open(
             encoding="utf-8"
         ) as file:

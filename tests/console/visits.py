@@ -29,6 +29,8 @@ def addresses(city: small.Small) -> dict[str, str]:
         "bank_order": [city.order],
         "tap": [city.tap],
         "report": [f"{small.DAY:%Y-%m}", f"{small.BUS}.pdf"],
+        "month": [f"{small.DAY:%Y-%m}"],
+        "month_participant": [f"{small.DAY:%Y-%m}", small.BUS],
         "account": [f"position:{small.BUS}"],
         "terminal": [city.bus_terminal],
         "exchange_hold": [day],
@@ -36,4 +38,7 @@ def addresses(city: small.Small) -> dict[str, str]:
         "dispute": [city.dispute],
     }
     found = {name: reverse(f"console:{name}") for name in BARE}
+    asked = {"behind": day, "month_figure": f"{small.DAY:%Y-%m}"}
+    for name, args in asked.items():
+        found[name] = reverse(f"console:{name}", args=[args]) + f"?participant={small.BUS}"
     return found | {name: reverse(f"console:{name}", args=args) for name, args in named.items()}

@@ -14,6 +14,7 @@ from tests.support.parts import REPOSITORY
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(600)
 def test_all_of_it_holds_on_postgresql(postgres_url: str) -> None:
     command = [
         sys.executable,

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from citycard.core import fees
+from citycard.core import fees, volume
 from citycard.core.calendar import Calendar
 from citycard.core.cycles import LAG_MAX
 from citycard.core.problem import Problem
@@ -148,6 +148,15 @@ class FeeStep(Config):
     fixed_fen: Fen = 0
 
 
+class VolumeTier(Config):
+    """From which volume of a month to below which (nothing: no end) a rate and a fee per tap hold."""
+
+    start: Annotated[int, Field(ge=0, le=10**14)]
+    below: Annotated[int, Field(ge=1, le=10**14)] | None = None
+    charge_bp: BasisPoints = 0
+    fixed_fen: Fen = 0
+
+
 class Contract(Config):
     """How a fee on taps is shared and who bears discounts; nothing said about whom or what: any.
 
@@ -155,6 +164,7 @@ class Contract(Config):
     `acquirer_bp` and `issuer_bp` go back to the acquirer and to the issuer, the scheme keeps the rest.
     A fixed fee comes on top; `min_fen` and `max_fen` bound the fee of one tap; `steps` replace rate and fixed
     fee by amount. `fee_acquirer_bp` and `fee_issuer_bp` divide the fee itself, where rates do not.
+    `volume_tiers` set the fee of a whole month by its turnover in fen or its taps (`volume_by`).
     """
 
     contract: Key
@@ -172,6 +182,8 @@ class Contract(Config):
     steps: tuple[FeeStep, ...] = ()
     fee_acquirer_bp: BasisPoints | None = None
     fee_issuer_bp: BasisPoints | None = None
+    volume_by: Literal["amount", "taps"] = "amount"
+    volume_tiers: tuple[VolumeTier, ...] = ()
     concession_payer: Key
     transfer_payer: Key
 
@@ -180,11 +192,16 @@ class Contract(Config):
         """The steps as the table of contracts carries them."""
         return " ".join(f"{step.up_to_fen}:{step.charge_bp}:{step.fixed_fen}" for step in self.steps)
 
+    @property
+    def tiers_text(self) -> str:
+        """The volume tiers as the office keeps them."""
+        return " ".join(str(volume.Tier(**dict(tier))) for tier in self.volume_tiers)
+
     @model_validator(mode="after")
     def _adds_up(self) -> Contract:
         if self.acquirer_bp + self.issuer_bp > self.charge_bp:
             raise ValueError("acquirer_bp and issuer_bp together are above charge_bp")
-        for fault in fees.faults(dict(self) | {"steps": self.steps_text}):
+        for fault in fees.faults(dict(self) | {"steps": self.steps_text, "volume_tiers": self.tiers_text}):
             raise ValueError(fault)
         if self.valid_until and self.valid_until < self.valid_from:
             raise ValueError("valid_until is before valid_from")
@@ -344,6 +361,7 @@ class Scheme(Config):
             row = dict(contract)
             row["service"] = _service_code(contract.service)
             row["steps"] = contract.steps_text or None
+            del row["volume_by"], row["volume_tiers"]  # the office's affair: see `tiers_text`
             for name in ("acquirer", "issuer", "concession_payer", "transfer_payer"):
                 row[name] = of(row[name])
             rows.append(row)

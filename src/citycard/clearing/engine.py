@@ -246,6 +246,11 @@ class DuckEngine(SqlEngine):
         """A result as Arrow, in the given order."""
         return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_table()
 
+    def page(self, step: Step | Source, order: Sequence[str], first: int, count: int) -> pa.Table:
+        """`count` rows of a result from the given place on, in the given order."""
+        query = f"SELECT * FROM {self._of(step)}{_ordered(order)} LIMIT {count:d} OFFSET {first:d}"
+        return self._db.execute(query).to_arrow_table()
+
     def stream(self, step: Step | Source, order: Sequence[str], rows: int) -> pa.RecordBatchReader:
         """A result as Arrow, `rows` at a time, in the given order."""
         return self._db.execute(f"SELECT * FROM {self._of(step)}{_ordered(order)}").to_arrow_reader(rows)

@@ -32,6 +32,8 @@ POTS: Final = ("pot_fen", "concession_due_fen", "transfer_due_fen")
 TALLY_KEY: Final = ("verdict", "reason", "kind", "business_date", "issuer", "acquirer", "service")
 WHOLE_DAY: Final = ibis.literal("")
 REVENUE_KEY: Final = ("participant", "service", "counterparty", "cause")
+VOLUME_KEY: Final = ("contract", "service", "acquirer", "issuer", "scheme", "business_date")
+VOLUME_SUMS: Final = ("taps", "amount_fen", "issuer_fen", "acquirer_fen", "scheme_fen")
 CAUSES: Final = ("operator_share", "concession", "transfer")
 LIKE: Final = (
     "kind", *RATE_KEY, *(name for name in PLACE_KEY if name not in (*RATE_COLUMNS, *RATE_KEY)),
@@ -110,7 +112,8 @@ def _alike(like: Expression, rates: Expression, settings: Expression) -> Express
     """What each kind of tap is worth, called by a number."""
     t = like.inner_join(rates, RATE_KEY).select(like, *RATE_COLUMNS)
     order = ibis.window(order_by=[t[name] for name in LIKE])
-    return _price(charged(t.mutate(tap=ibis.row_number().over(order).cast("string")), rates), settings)
+    t = charged(t.mutate(tap=ibis.row_number().over(order).cast("string")), rates)
+    return _price(t, settings, "rate_service", "business_date", "contract")
 
 
 def _priced(judged: Expression, rates: Expression, settings: Expression) -> Expression:
@@ -270,6 +273,24 @@ def _revenue(shares: Expression) -> Expression:
     )
 
 
+def _volumes(alike: Expression) -> Expression:
+    """What each pair did under each contract, and the fee charged; top-ups may have no contract."""
+    t = alike.filter((alike.contract != "") & (alike.amount_fen > 0)).rename(service_of="service")
+    parts = {f"{part}_fen": t[f"{part}_part"] * t.taps for part in ("issuer", "acquirer", "scheme")}
+    t = t.mutate(service=t.rate_service, total_fen=t.amount_fen * t.taps, **parts)
+    return t.group_by(*VOLUME_KEY).aggregate(
+        taps=t.taps.sum().cast("int64"),
+        amount_fen=t.total_fen.sum().cast("int64"),
+        **{name: t[name].sum().cast("int64") for name in parts},
+    )
+
+
+def _volumes_total(volumes: Expression) -> Expression:
+    """Volumes over all parts of the run, as the office reads them."""
+    sums = {name: volumes[name].sum().cast("int64") for name in VOLUME_SUMS}
+    return volumes.group_by(*VOLUME_KEY).aggregate(**sums).select(*tables.VOLUMES.names)
+
+
 def _revenue_total(revenue: Expression) -> Expression:
     """Revenue over all parts of the run."""
     return revenue.group_by(*REVENUE_KEY).aggregate(
@@ -307,6 +328,7 @@ SHARES: Final = Step("shares", _shares, ALIKE, PLACED, SPLIT)
 UNBALANCED: Final = Step("unbalanced", _unbalanced, SHARES)
 OWED: Final = Step("owed", _owed, SHARES)
 REVENUE: Final = Step("revenue", _revenue, SHARES)
+VOLUMES: Final = Step("volumes", _volumes, ALIKE)
 MOVEMENTS: Final = Step("movements", _movements, PRICED)
 STEPS: Final = (PLACED, SPLIT, SHARES)
 
@@ -323,3 +345,4 @@ SHARES_OUT: Final = Step("shares_out", _shares_out, TAP_SHARES)
 
 POSITIONS: Final = Step("positions", _positions, s.OWED_PARTS)
 REVENUE_TOTAL: Final = Step("revenue_total", _revenue_total, s.REVENUE_PARTS)
+VOLUMES_TOTAL: Final = Step("volumes_total", _volumes_total, s.VOLUME_PARTS)

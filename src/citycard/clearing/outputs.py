@@ -74,6 +74,9 @@ def write_office(engine: Engine, folder: Path, parts: int, detail: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for table, step in SUM_TABLES:
         write_table(table, engine.stream(step, table.key, CSV_ROWS), out / f"{table.name}.csv")
+    with (out / f"{tables.VOLUMES.name}.csv").open("w", encoding="utf-8", newline="") as file:
+        # few rows, and contracts are called as people like: here cells may need quotes
+        tables.VOLUMES.write(engine.fetch(money.VOLUMES_TOTAL, tables.VOLUMES.key).to_pylist(), file)
     for table, step in OFFICE_TABLES[detail == ALL]:
         found: Step | Source = step
         if parts > 1:

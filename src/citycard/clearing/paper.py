@@ -12,7 +12,7 @@ import math
 import re
 from typing import Any, Final
 
-from citycard.clearing.statements import DAY_HEADINGS, HEADINGS, Statement
+from citycard.clearing.statements import ADJUSTMENT_HEADINGS, DAY_HEADINGS, HEADINGS, Statement
 from citycard.core.money import yuan
 
 LATIN: Final = "Helvetica"
@@ -21,6 +21,7 @@ RUN: Final = re.compile(r"[\u0000-\u00ff]+|[^\u0000-\u00ff]+")  # in one font or
 BLUE, ORANGE, PALE, GREY = "#2f6db5", "#d98032", "#dde6f0", "#8a94a0"
 WIDTHS: Final = (86, 104, 142, 108, 42, 86, 86, 86)  # points; the page is A4 across
 DAY_WIDTHS: Final = (120, 140, 140, 140, 180)
+ADJUSTMENT_WIDTHS: Final = (60, 56, 70, 70, 92, 40, 62, 58, 58, 58, 58, 58)
 CHART_WIDTH, CHART_HEIGHT = 740, 165
 LABELS_MAX: Final = 16  # beyond, only every second, third ... bar is named
 TICKS: Final = 4
@@ -55,6 +56,8 @@ def as_pdf(found: Statement) -> bytes:
     story.append(_lines(found))
     if found.days:
         story += [Spacer(1, 14), _days(found)]
+    if found.adjustments:
+        story += [Spacer(1, 14), _adjustments(found)]
     raw = io.BytesIO()
     document = SimpleDocTemplate(
         raw, pagesize=landscape(A4), leftMargin=36, rightMargin=36, topMargin=34, bottomMargin=36,
@@ -105,6 +108,11 @@ def _days(found: Statement) -> Any:
         for d in found.days
     ]
     return _table(DAY_HEADINGS, rows, DAY_WIDTHS, texts=1, totals=[])
+
+
+def _adjustments(found: Statement) -> Any:
+    rows = [(*one.texts, *(yuan(fen) for fen in one.amounts)) for one in found.adjustments]
+    return _table(ADJUSTMENT_HEADINGS, rows, ADJUSTMENT_WIDTHS, texts=5, totals=[])
 
 
 def _table(

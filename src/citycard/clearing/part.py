@@ -185,4 +185,4 @@ class Part:
 
     def net(self) -> None:
         """Sums, and what the next run starts from."""
-        self.make(money.OWED, money.REVENUE, *carry.STEPS)
+        self.make(money.OWED, money.REVENUE, money.VOLUMES, *carry.STEPS)

@@ -103,3 +103,13 @@ RETENTION_SHORT: Final = declare(
     "Taps must stay in the lake for at least {least} days: later ones are still held against them.",
     "数据湖中的交易至少须保留 {least} 天，后续清分仍需与之核对。",
 )
+LAKE_DATE = declare(
+    "LAKE_DATE",
+    "Business date {date} is not closed in {home}; `citycard lake stats` shows what is there.",
+    "{home} 中没有已关闭的清算日 {date}，可用 `citycard lake stats` 查看。",
+)
+LAKE_TAPS_GONE = declare(
+    "LAKE_TAPS_GONE",
+    "The taps of {date} were taken out of the lake (`citycard lake retain`); results and statements stay.",
+    "{date} 的交易已按保留期移出数据湖（`citycard lake retain`），结果与结算单仍保留。",
+)

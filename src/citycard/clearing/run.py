@@ -393,7 +393,7 @@ class _Run:
     def sums(self, engine: Engine) -> dict[str, pa.Table]:
         """What of a part is brought together with the others'."""
         steps = {"tally": money.TALLY, "owed": money.OWED, "revenue": money.REVENUE,
-                 "sequences": carry.SEQUENCES}  # fmt: skip
+                 "volumes": money.VOLUMES, "sequences": carry.SEQUENCES}  # fmt: skip
         return {name: engine.fetch(step) for name, step in steps.items()}
 
     # After the parts
@@ -406,6 +406,7 @@ class _Run:
 
         joined("owed", s.OWED_PARTS)
         joined("revenue", s.REVENUE_PARTS)
+        joined("volumes", s.VOLUME_PARTS)
         joined("sequences", s.SEQUENCE_PARTS)
         engine.give(s.LAST_SEQUENCES, self.last_sequences)
         engine.make(money.POSITIONS)

@@ -161,4 +161,5 @@ OWED_PARTS: Final = Source(
     "owed_parts", pa.schema([("participant", TEXT), ("receivable_fen", INT), ("payable_fen", INT)])
 )  # positions of the parts a run was cut into
 REVENUE_PARTS: Final = Source("revenue_parts", arrow_schema(tables.REVENUE))
+VOLUME_PARTS: Final = Source("volume_parts", arrow_schema(tables.VOLUMES))
 SEQUENCE_PARTS: Final = Source("sequence_parts", LAST_SEQUENCES.arrow)

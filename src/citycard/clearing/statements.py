@@ -47,9 +47,15 @@ CAUSES: Final = {
     "concession": "Concessions 优惠补贴",
     "transfer": "Transfer discounts 换乘优惠",
     "load": "Loads 充值",
+    "volume_fee": "Volume tier adjustment 阶梯费率调整",
 }
 DAY_HEADINGS: Final = (
     "Date 日期", *HEADINGS[5:], "Moved by the bank 银行已划付 (CNY)",
+)  # fmt: skip
+ADJUSTMENT_HEADINGS: Final = (
+    "Contract 合同", "Service 业务", "Acquirer 受理方", "Issuer 发卡方", "Tier reached 达到档位", "Taps 笔数",
+    "Turnover 交易额 (CNY)", "Fee charged 已收手续费 (CNY)", "Fee due 应收手续费 (CNY)",
+    "Adjusted before 此前调整 (CNY)", "Difference 差额 (CNY)", "Own part 本机构 (CNY)",
 )  # fmt: skip
 TOTAL: Final = "Total 合计"
 WIDTHS: Final = (16, 20, 30, 28, 10, 20, 20, 20)
@@ -92,6 +98,36 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjustment:
+    """How a pair's fee of the month was made up to its volume: the explanation of a `volume_fee` line."""
+
+    contract: str
+    service: int
+    acquirer: str
+    issuer: str
+    tier: str  # the tier and its rate, in words
+    taps: int
+    turnover_fen: int
+    charged_fen: int
+    due_fen: int
+    before_fen: int
+    difference_fen: int
+    own_fen: int  # what the statement's participant gets by it: in its `volume_fee` line
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that are no amounts."""
+        service = _title(self.service)
+        return self.contract, service, self.acquirer, self.issuer, self.tier, f"{self.taps:,}"
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """Fen: turnover, charged, due, adjusted before, difference, own part."""
+        fees = (self.charged_fen, self.due_fen, self.before_fen, self.difference_fen)
+        return self.turnover_fen, *fees, self.own_fen
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A participant's statement of a date, or of a longer period with its dates."""
 
@@ -101,6 +137,7 @@ class Statement:
     lines: tuple[Line, ...]
     period: str = ""
     days: tuple[Day, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
 
     @property
     def dated(self) -> str:
@@ -124,6 +161,7 @@ def statement(
     *,
     period: str = "",
     days: Sequence[Day] = (),
+    adjustments: Sequence[Adjustment] = (),
 ) -> Statement:
     """Lines by service, counterparty and cause, a subtotal per service, and the total at the end."""
     own = sorted(
@@ -138,7 +176,7 @@ def statement(
         details += part
     lines.append(_sum(details, TOTAL))
     title = " ".join((participant, *names.get(participant, ())))
-    return Statement(participant, title, settle_on, tuple(lines), period, tuple(days))
+    return Statement(participant, title, settle_on, tuple(lines), period, tuple(days), tuple(adjustments))
 
 
 def _title(service: int) -> str:
@@ -179,6 +217,12 @@ def as_csv(found: Statement) -> bytes:
         for day in found.days:
             plain = (yuan(fen).replace(",", "") for fen in _of_day(day))
             writer.writerow((day.settle_on.isoformat(), *plain))
+    if found.adjustments:
+        writer.writerow(())
+        writer.writerow(ADJUSTMENT_HEADINGS)
+        for one in found.adjustments:
+            plain = (yuan(fen).replace(",", "") for fen in one.amounts)
+            writer.writerow((*one.texts[:-1], one.taps, *plain))
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -204,6 +248,8 @@ def as_xlsx(found: Statement) -> bytes:
         )
     _dress(sheet, found)
     _chart(book, found)
+    if found.adjustments:
+        _adjust(book, found)
     moment = datetime.combine(found.settle_on, datetime.min.time())
     book.properties.created = book.properties.modified = moment
     book.properties.creator = "citycard"
@@ -238,6 +284,18 @@ def _chart(book: Workbook, found: Statement) -> None:
     chart.width, chart.height = 24, 11
     chart.x_axis.delete = chart.y_axis.delete = False
     sheet.add_chart(chart, "G2")
+
+
+def _adjust(book: Workbook, found: Statement) -> None:
+    """A third sheet: what the lines of fees by volume were worked out from."""
+    sheet = book.create_sheet("Volume 交易量")
+    sheet.append(ADJUSTMENT_HEADINGS)
+    for one in found.adjustments:
+        sheet.append((*one.texts[:-1], one.taps, *(Decimal(fen) / 100 for fen in one.amounts)))
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    for letter in "ABCDEFGHIJKL":
+        sheet.column_dimensions[letter].width = 24
 
 
 def _dress(sheet: Worksheet, found: Statement) -> None:

@@ -25,6 +25,7 @@ from citycard.cli import (
     keys,
     lab,
     lake,
+    month,
     partners,
     perso,
     reader,
@@ -49,6 +50,7 @@ app.add_typer(conform.app, name="conform")
 app.add_typer(partners.app, name="partners")
 app.add_typer(bank.app, name="bank")
 app.add_typer(bank.reports, name="report")
+app.add_typer(month.app, name="month")
 app.add_typer(lab.app, name="lab")
 for module in (city, bank, bench, lake):
     module.register(app)

@@ -6,14 +6,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from citycard.cli import options
-from citycard.cli.options import AsJson, Home
+from citycard.cli.month import tier_words
+from citycard.cli.options import AsJson, Home, parse_month
 from citycard.core.problem import declare
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ OUT_UNWRITABLE = declare(
     "OUT_UNWRITABLE",
     "{file} cannot be written: {why}. What was made is kept; run the command again with another folder.",
     "无法写入 {file}：{why}。已生成的内容仍保留，请换一个目录重试。",
-)
-MONTH_INVALID = declare(
-    "MONTH_INVALID",
-    "{value!r} is no month: write it as YYYY-MM.",
-    "“{value}”不是月份，请写成 YYYY-MM。",
 )
 MONTH_EMPTY = declare(
     "MONTH_EMPTY",
@@ -65,7 +60,7 @@ def pay(
     operate.ready(home)
     from citycard.office.bank import orders
 
-    found = orders.order(on, _who())
+    found = orders.order(on, options.who())
     paths = _write(found, out)
     told = {
         "date": on.isoformat(),
@@ -96,7 +91,7 @@ def take(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = False)
     operate.ready(home)
     from citycard.office.bank import messages
 
-    _tell(messages.take(content, file.name, _who()).as_json(), as_json)
+    _tell(messages.take(content, file.name, options.who()).as_json(), as_json)
 
 
 @app.command()
@@ -120,7 +115,7 @@ def sent(message: Message, home: Home = options.HOME_DEFAULT) -> None:
     operate.ready(home)
     from citycard.office.bank import orders
 
-    orders.move_file(message, orders.SEND, _who())
+    orders.move_file(message, orders.SEND, options.who())
     typer.echo(f"{message}: sent")
 
 
@@ -138,9 +133,9 @@ def rejected(
     from citycard.office.bank.models import PaymentFile
 
     if PaymentFile.objects.filter(pk=message).exists():
-        orders.move_file(message, orders.REJECT, _who(), why)
+        orders.move_file(message, orders.REJECT, options.who(), why)
     else:
-        orders.reject_order(message, _who(), why)
+        orders.reject_order(message, options.who(), why)
     typer.echo(f"{message}: rejected")
 
 
@@ -153,7 +148,7 @@ def theirs(file: File, home: Home = options.HOME_DEFAULT, as_json: AsJson = Fals
     operate.ready(home)
     from citycard.office.bank import standing
 
-    rows, differ = standing.take_theirs(content, file.name, _who())
+    rows, differ = standing.take_theirs(content, file.name, options.who())
     _tell({"positions": rows, "differ": differ}, as_json)
 
 
@@ -200,30 +195,34 @@ def register(root: typer.Typer) -> None:
 def write_month(found: Month, folder: Path, progress: Any) -> list[str]:
     """The month's reports, three files for each participant; returns who got some."""
     from citycard.clearing.paper import as_pdf
-    from citycard.clearing.statements import Day, as_csv, as_xlsx, statement
+    from citycard.clearing.statements import Adjustment, Day, as_csv, as_xlsx, statement
 
     folder.mkdir(parents=True, exist_ok=True)
     who = sorted(found.days)
     for number, participant in enumerate(who, start=1):
         days = [Day(*row) for row in found.days[participant]]
+        adjustments = [
+            Adjustment(
+                row.contract,
+                row.service,
+                " ".join(found.names.get(row.acquirer, (row.acquirer,))),
+                " ".join(found.names.get(row.issuer, (row.issuer,))),
+                tier_words(row.tier, row.terms["volume_by"]),
+                row.taps,
+                *(row.amount_fen, row.charged_fen, row.due_fen, row.before_fen, row.difference_fen),
+                row.moved[participant],
+            )
+            for row in found.adjusted(participant)
+        ]
         one = statement(
-            participant, found.revenue, found.names, found.last, period=f"{found.first:%Y-%m}", days=days
-        )
+            participant, found.revenue, found.names, found.last, period=f"{found.first:%Y-%m}", days=days,
+            adjustments=adjustments,
+        )  # fmt: skip
         stem = re.sub(r"[^0-9A-Za-z_-]", "_", participant)
         for kind, content in (("csv", as_csv(one)), ("xlsx", as_xlsx(one)), ("pdf", as_pdf(one))):
             (folder / f"{stem}.{kind}").write_bytes(content)
         progress(number, len(who))
     return who
-
-
-def parse_month(value: str) -> date:
-    """The first day of a month as people type it."""
-    try:
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", value):
-            raise ValueError
-        return date.fromisoformat(f"{value}-01")
-    except ValueError:
-        raise MONTH_INVALID(value=value) from None
 
 
 def _write(found: Ordered, out: Path) -> list[Path]:
@@ -250,13 +249,6 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as fault:
         raise BANK_FILE_UNREADABLE(file=file, why=fault.strerror) from None
-
-
-def _who() -> str:
-    """Whom the audit log names: the operator's own account."""
-    import getpass
-
-    return f"cli:{getpass.getuser()}"[:150]
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> None:

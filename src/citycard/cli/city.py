@@ -135,7 +135,7 @@ def _serve(home: Path, host: str, port: int) -> None:
 
     os.environ["CITYCARD_HOME"] = str(home.absolute())
     server = Granian(
-        "citycard.office.wsgi:application",
+        "citycard.cli.site:application",
         address=host,
         port=port,
         interface=Interfaces.WSGI,

@@ -10,13 +10,6 @@ import typer
 
 from citycard.cli import options
 from citycard.cli.options import AsJson, Home
-from citycard.core.problem import declare
-
-LAKE_DATE = declare(
-    "LAKE_DATE",
-    "Business date {date} is not closed in {home}; `citycard lake stats` shows what is there.",
-    "{home} 中没有已关闭的清算日 {date}，可用 `citycard lake stats` 查看。",
-)
 
 app = typer.Typer(help="Look after the tap lake. 管理交易数据湖。", no_args_is_help=True)
 
@@ -82,6 +75,7 @@ def line(
 ) -> None:
     """The taps behind a line of a statement, each with its part of it. 报表行溯源。"""
     from citycard.clearing.lake import Lake
+    from citycard.clearing.problems import LAKE_DATE
     from citycard.clearing.trace import taps_of_line
 
     day = options.parse_date(date)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,11 @@ DATE_INVALID = declare(
     "DATE_INVALID",
     "{value!r} is no date: write it as YYYY-MM-DD.",
     "“{value}”不是日期，请写成 YYYY-MM-DD。",
+)
+MONTH_INVALID = declare(
+    "MONTH_INVALID",
+    "{value!r} is no month: write it as YYYY-MM.",
+    "“{value}”不是月份，请写成 YYYY-MM。",
 )
 PORT_IN_USE = declare(
     "PORT_IN_USE",
@@ -148,6 +154,23 @@ def parse_date(value: str) -> date:
         return date.fromisoformat(value)
     except ValueError:
         raise DATE_INVALID(value=value) from None
+
+
+def parse_month(value: str) -> date:
+    """The first day of a month as people type it."""
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", value):
+            raise ValueError
+        return date.fromisoformat(f"{value}-01")
+    except ValueError:
+        raise MONTH_INVALID(value=value) from None
+
+
+def who() -> str:
+    """Whom the audit log names: the operator's own account."""
+    import getpass
+
+    return f"cli:{getpass.getuser()}"[:150]
 
 
 def free_port(host: str, port: int) -> None:

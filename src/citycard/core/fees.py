@@ -3,6 +3,7 @@
 
 A fee is never more than the tap's amount, so that nobody pays for having carried somebody free. How it is
 divided stands beside it: by the parts of the rate, or by parts of the fee where the contract names those.
+What the month's volume makes of the fees charged is `core.volume`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from citycard.core import volume
 from citycard.core.money import BASIS
+from citycard.core.problem import Problem, declare
 
 STEPS_MAX: Final = 16  # of one contract: no rate table in the field has more
 NO_MOST: Final = 2**53 - 1  # above every amount engines compute with
 Contract = Mapping[str, Any]  # a row of `core.tables.CONTRACTS`
 Tier = tuple[int, int, int]  # amounts up to this many fen: basis points, fixed fen
+
+VOLUME_TIERS_BOUNDED = declare(
+    "VOLUME_TIERS_BOUNDED",
+    "Volume tiers set the fee of a whole month: a contract with them has no steps, least or largest fee.",
+    "阶梯费率决定全月费用：设有阶梯费率的合同不能再设分段、最低或最高手续费。",
+)
+VOLUME_MEASURE_UNKNOWN = declare(
+    "VOLUME_MEASURE_UNKNOWN",
+    "A month's volume is measured by amount or by taps, not by {value!r}.",
+    "月交易量按 amount（金额）或 taps（笔数）计算，不能是“{value}”。",
+)
 
 
 def parse_steps(text: str | None) -> list[Tier]:
@@ -67,9 +81,9 @@ def parts(contract: Contract | None) -> tuple[int, int, int]:
     return (whole, row.get("acquirer_bp") or 0, row.get("issuer_bp") or 0) if whole else (1, 0, 0)
 
 
-def faults(contract: Contract) -> list[str]:
+def faults(contract: Contract, language: str = "en") -> list[str]:
     """What contradicts itself in a contract's fees, in words."""
-    told = []
+    told = _volume_faults(contract, language)
     try:
         tiers(contract)
     except ValueError as fault:
@@ -82,3 +96,17 @@ def faults(contract: Contract) -> list[str]:
     if contract.get("max_fen") is not None and contract["max_fen"] < (contract.get("min_fen") or 0):
         told.append("max_fen is below min_fen")
     return told
+
+
+def _volume_faults(contract: Contract, language: str) -> list[str]:
+    """What is wrong with fees by the month's volume: these know turnover and taps, not single amounts."""
+    try:
+        found = volume.parse_tiers(contract.get("volume_tiers"))
+    except Problem as fault:
+        return [fault.text(language)]
+    bounded = contract.get("steps") or contract.get("min_fen") or contract.get("max_fen") is not None
+    if found and bounded:
+        return [VOLUME_TIERS_BOUNDED().text(language)]
+    if found and contract.get("volume_by") not in volume.MEASURES:
+        return [VOLUME_MEASURE_UNKNOWN(value=contract.get("volume_by")).text(language)]
+    return []

@@ -268,6 +268,14 @@ LOADS: Final = _table(
     "loads", "tap",
     "tap:text", "pan:text", "counter:int", "issuer:text", "tapped_at:moment", "amount_fen:int",
 )  # fmt: skip
+# What each pair did under each contract; answered since contracts know the month's volume (`core.volume`).
+VOLUMES: Final = _table(
+    "volumes", "contract service acquirer issuer business_date",
+    "contract:text", "service:int # as contracts have it: 0 loads", "acquirer:text", "issuer:text",
+    "scheme:text # who keeps what of the fee nobody else gets", "business_date:date # of the taps",
+    "taps:int # accepted with an amount", "amount_fen:int", "issuer_fen:int # of the fee they were charged",
+    "acquirer_fen:int", "scheme_fen:int",
+)  # fmt: skip
 # What a participant may tell the office for comparison.
 THEIR_POSITIONS: Final = _table(
     "their_positions", "settle_on participant",

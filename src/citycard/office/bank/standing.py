@@ -18,7 +18,7 @@ from citycard.office.bank import problems
 from citycard.office.bank.models import BankEntry, BankStatement, PaymentOrder, Purpose, State, TheirPosition
 from citycard.office.ledger import chart
 from citycard.office.participants.models import Participant
-from citycard.office.settlement.models import Payment, PositionRow, SettlementRun
+from citycard.office.settlement.models import MonthClosing, Payment, PositionRow, SettlementRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Standing:
     payment: Payment | None  # that took the position; none while it is carried
     order: PaymentOrder | None  # its newest
     bank_fen: int  # moved by the bank of that payment
+    closing: MonthClosing | None = None  # the position is that of a month's closing booked on the date
 
     @property
     def agrees(self) -> bool:
@@ -81,14 +82,15 @@ def of_date(run: SettlementRun) -> list[Standing]:
     """All participants of a date, by id."""
     theirs = dict(TheirPosition.objects.filter(settle_on=run.pk).values_list("participant", "net_fen"))
     found = []
-    rows = PositionRow.objects.filter(run=run).select_related("payment").order_by("participant")
+    rows = PositionRow.objects.filter(run=run).select_related("payment", "closing")
+    rows = rows.order_by("participant", "closing__month", "closing__number")
     newest = _newest_orders([row.payment_id for row in rows if row.payment_id])
     for row in rows:
         payment = row.payment
         moved = 0 if payment is None else -payment.paid_fen if payment.collects else payment.paid_fen
-        said = theirs.pop(row.participant_id, None)
+        said = theirs.pop(row.participant_id, None) if row.closing is None else None
         order = newest.get(row.payment_id) if row.payment_id else None
-        found.append(Standing(row.participant_id, row.net_fen, said, payment, order, moved))
+        found.append(Standing(row.participant_id, row.net_fen, said, payment, order, moved, row.closing))
     found += [Standing(name, 0, said, None, None, 0) for name, said in theirs.items()]
     return sorted(found, key=lambda one: one.participant)
 
@@ -132,7 +134,7 @@ def take_theirs(content: bytes, name: str, by: str) -> tuple[int, int]:
     ours = {
         (participant, run): fen
         for participant, run, fen in PositionRow.objects.filter(
-            run__in={row["settle_on"] for row in rows}
+            run__in={row["settle_on"] for row in rows}, closing=None
         ).values_list("participant", "run", "net_fen")
     }
     differ = sum(ours.get((row["participant"], row["settle_on"]), 0) != row["net_fen"] for row in rows)

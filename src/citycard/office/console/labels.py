@@ -44,6 +44,7 @@ CAUSES: Final[dict[str, Text]] = {
     "concession": _("concessions"),
     "transfer": _("transfer discounts"),
     "load": _("loads"),
+    "volume_fee": _("volume tier adjustment"),
 }
 VERDICTS: Final[dict[str, Text]] = {
     "accepted": _("accepted"),
@@ -107,6 +108,7 @@ TRANSFERS: Final[dict[str, Text]] = {
     "position": _("position of the day"),
     "settle": _("payment"),
     "payment": _("payment"),
+    "volume_fee": _("closing of a month"),
     "bank_in": _("money in at the bank"),
     "bank_out": _("money out at the bank"),
     "bank_own": _("kept by the scheme"),

@@ -65,6 +65,11 @@ def clearing(business_date: date) -> str:
     return f"clearing:{business_date.isoformat()}"
 
 
+def closing(month: date, number: int) -> str:
+    """The other side of all positions of a month's closing."""
+    return f"clearing:{month:%Y-%m}-fees-{number}"
+
+
 def suspense(issuer: str) -> str:
     """Proven purchases of an issuer's cards beyond what their accounts hold."""
     return f"suspense:{issuer}"

@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from citycard.core import fees
+from citycard.core import fees, volume
 from citycard.core.cycles import DAILY, LAG_MAX, MONTHLY, WEEKLY, Cycle
 
 ROLES: Final = ("issuer", "acquirer", "retailer", "scheme", "subsidy")
@@ -199,6 +199,14 @@ class Contract(models.Model):
     fee_issuer_bp = models.PositiveIntegerField(
         _("issuer's part of the fee (basis points)"), null=True, blank=True
     )
+    volume_by = models.CharField(
+        _("month's volume by"), max_length=6, default=volume.BY_AMOUNT, blank=True,
+        choices=[(volume.BY_AMOUNT, _("turnover")), (volume.BY_TAPS, _("number of taps"))],
+    )  # fmt: skip
+    volume_tiers = models.CharField(
+        _("volume tiers"), max_length=800, null=True, blank=True,
+        help_text=_("from..below:charge_bp:fixed_fen by the month, spaces between; the last has no end"),
+    )  # fmt: skip
     concession_payer = models.CharField(_("bears concessions"), max_length=16)
     transfer_payer = models.CharField(_("bears transfer discounts"), max_length=16)
 
@@ -214,12 +222,13 @@ class Contract(models.Model):
     def terms(self) -> fees.Contract:
         """The fees, as `core.fees` reads them."""
         names = ("charge_bp", "acquirer_bp", "issuer_bp", "fixed_fen", "min_fen", "max_fen", "steps")
-        return {name: getattr(self, name) for name in (*names, "fee_acquirer_bp", "fee_issuer_bp")}
+        more = ("fee_acquirer_bp", "fee_issuer_bp", "volume_by", "volume_tiers")
+        return {name: getattr(self, name) for name in (*names, *more)}
 
     def clean(self) -> None:
         """Fees that contradict themselves would stop the next clearing run."""
         super().clean()
-        if told := fees.faults(self.terms):
+        if told := fees.faults(self.terms, get_language() or "en"):
             raise ValidationError("; ".join(told))
 
 

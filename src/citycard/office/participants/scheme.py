@@ -124,8 +124,8 @@ def _terminals(scheme: Scheme) -> Iterable[dict[str, Any]]:
 
 
 def _contracts(scheme: Scheme) -> Iterable[dict[str, Any]]:
-    for row in scheme.contract_rows():
-        fields = dict(row)
+    for row, contract in zip(scheme.contract_rows(), scheme.contracts, strict=True):
+        fields = row | {"volume_by": contract.volume_by, "volume_tiers": contract.tiers_text or None}
         for name in ("acquirer", "issuer"):
             fields[f"{name}_id"] = fields.pop(name)
         yield fields

@@ -26,6 +26,7 @@ from citycard.office.settlement import problems
 
 ACCEPTED, SUSPENDED, REJECTED = "accepted", "suspended", "rejected"
 WORD: Final = 2**256
+LOADS: Final = 0  # what contracts call top-ups, whichever service's terminal made them
 MAIN_CAUSES: Final = {"fare": (Kind.PURCHASE, -1), "load": (Kind.LOAD, 1)}  # and the sign for the issuer
 
 
@@ -39,6 +40,7 @@ class Answer:
     positions: list[Row] = field(default_factory=list)
     movements: list[Row] = field(default_factory=list)
     revenue: list[Row] = field(default_factory=list)
+    volumes: list[Row] | None = None  # None: clearing did not tell them, as before contracts knew them
     loads: list[Row] = field(default_factory=list)  # accepted verdicts of kind LOAD
     brief: bool = False  # exceptions and totals; `loads` are then read when asked for
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -64,11 +66,14 @@ class Answer:
 def read(settle_on: date, folder: Path) -> Answer:
     """Clearing's answer; CLEARING_MISSING, CLEARING_UNREADABLE or CLEARING_INCONSISTENT."""
     brief = (folder / f"{tables.TOTALS.name}.csv").exists()
-    digest = _digest(settle_on, folder, tables.FROM_CLEARING_IN_BRIEF if brief else tables.FROM_CLEARING)
+    told = tables.FROM_CLEARING_IN_BRIEF if brief else tables.FROM_CLEARING
+    volumes = (folder / f"{tables.VOLUMES.name}.csv").exists()
+    digest = _digest(settle_on, folder, (*told, tables.VOLUMES) if volumes else told)
     answer = Answer(settle_on, folder, digest=digest, brief=brief)
     try:
         answer.positions = list(_rows(answer, tables.POSITIONS))
         answer.revenue = list(_rows(answer, tables.REVENUE))
+        answer.volumes = list(_rows(answer, tables.VOLUMES)) if volumes else None
         if brief:
             for row in _rows(answer, tables.TOTALS):
                 _count(answer, row, row["taps"])
@@ -121,6 +126,7 @@ def _contradictions(answer: Answer) -> Iterator[str]:
         if earned[name] != nets.get(name, 0):
             yield f"revenue of {name} is {earned[name]} fen, its position {nets.get(name, 0)} fen"
     yield from _revenue_contradicts(answer)
+    yield from _volumes_contradict(answer, known)
     if not answer.brief:
         yield from _movements_contradict(answer)
 
@@ -142,6 +148,31 @@ def _revenue_contradicts(answer: Answer) -> Iterator[str]:
                 f"{issuer} moved {fen} fen with {acquirer} for service {service}, kind {kind},"
                 f" revenue says {told[issuer, acquirer, service, kind]} fen"
             )
+
+
+def _volumes_contradict(answer: Answer, known: set[str]) -> Iterator[str]:
+    """Volumes are what was accepted, and their fees what revenue says; top-ups need not have a contract."""
+    if answer.volumes is None:
+        return
+    turnover: Counter[tuple[str, str, int]] = Counter()
+    parts: Counter[str] = Counter()
+    for row in answer.volumes:
+        if strangers := {row["acquirer"], row["issuer"], row["scheme"]} - known:
+            yield f"{sorted(strangers)[0]} is no participant"
+        parts["acquirer_fee"] += row["acquirer_fen"]
+        parts["scheme_fee"] += row["scheme_fen"]
+        if row["service"] != LOADS:
+            turnover[row["issuer"], row["acquirer"], row["service"]] += row["amount_fen"]
+    for (issuer, acquirer, service, kind), fen in sorted(answer.flows.items()):
+        if kind == Kind.PURCHASE and turnover[issuer, acquirer, service] != fen:
+            yield (
+                f"{issuer} and {acquirer} moved {fen} fen for service {service},"
+                f" volumes say {turnover[issuer, acquirer, service]} fen"
+            )
+    for cause, fen in sorted(parts.items()):
+        earned = sum(row["amount_fen"] for row in answer.revenue if row["cause"] == cause)
+        if earned != fen:
+            yield f"volumes hold {fen} fen of {cause}, revenue {earned} fen"
 
 
 def _movements_contradict(answer: Answer) -> Iterator[str]:

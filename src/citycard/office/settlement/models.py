@@ -7,6 +7,8 @@ business date is closed.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -28,6 +30,7 @@ class SettlementRun(models.Model):
     charged_fen = models.PositiveBigIntegerField(_("charged (fen)"))
     loaded_fen = models.PositiveBigIntegerField(_("loaded (fen)"))
     suspense_fen = models.PositiveBigIntegerField(_("in suspense (fen)"))
+    volumes_told = models.BooleanField(_("volumes told"), default=False, editable=False)
 
     class Meta:
         verbose_name = _("settlement run")
@@ -47,8 +50,45 @@ class _OfRun(models.Model):
         abstract = True
 
 
-class PositionRow(_OfRun):
-    """What a participant is owed and owes on a business date."""
+class MonthClosing(_OfRun):
+    """Fees of a month made up to what its volume came to; numbers above 1 make up for taps that came late.
+
+    `run` is the newest closed date when it was done: the adjustments are paid with positions of that date.
+    """
+
+    month = models.DateField(_("month"), help_text=_("its first day"))
+    number = models.PositiveSmallIntegerField(_("number"))
+    closed_at = models.DateTimeField(_("closed"))
+    by = models.CharField(_("by"), max_length=150)
+
+    class Meta:
+        verbose_name = _("closing of a month")
+        verbose_name_plural = _("closings of months")
+        ordering = ["-month", "-number"]
+        constraints = [models.UniqueConstraint(fields=["month", "number"], name="month_closing_once")]
+
+    def __str__(self) -> str:
+        return f"{self.value}/{self.number}"
+
+    @property
+    def value(self) -> str:
+        """The month as addresses write it."""
+        return f"{self.month:%Y-%m}"
+
+
+class _OfClosing(models.Model):
+    """A row of a business date, or of a month's closing that was booked on it."""
+
+    closing = models.ForeignKey(
+        MonthClosing, models.PROTECT, null=True, blank=True, editable=False, verbose_name=_("closing")
+    )
+
+    class Meta:
+        abstract = True
+
+
+class PositionRow(_OfRun, _OfClosing):
+    """What a participant is owed and owes on a business date, or by the closing of a month."""
 
     participant = models.ForeignKey(
         "participants.Participant", models.PROTECT, related_name="positions", verbose_name=_("participant")
@@ -64,13 +104,18 @@ class PositionRow(_OfRun):
         verbose_name = _("position")
         verbose_name_plural = _("positions")
         ordering = ["-run", "participant"]
-        constraints = [models.UniqueConstraint(fields=["run", "participant"], name="position_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "participant"], condition=models.Q(closing=None), name="position_once"
+            ),
+            models.UniqueConstraint(fields=["closing", "participant"], name="position_once_of_closing"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.participant_id}"
 
 
-class RevenueRow(_OfRun):
+class RevenueRow(_OfRun, _OfClosing):
     """Why a participant has its position: by service, counterparty and cause."""
 
     participant = models.ForeignKey(
@@ -88,12 +133,98 @@ class RevenueRow(_OfRun):
         ordering = ["-run", "participant", "service", "cause"]
         constraints = [
             models.UniqueConstraint(
-                fields=["run", "participant", "service", "counterparty", "cause"], name="revenue_once"
-            )
+                fields=["run", "participant", "service", "counterparty", "cause"],
+                condition=models.Q(closing=None),
+                name="revenue_once",
+            ),
+            models.UniqueConstraint(
+                fields=["closing", "participant", "service", "counterparty", "cause"],
+                name="revenue_once_of_closing",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.participant_id} {self.cause}"
+
+
+class _OfContract(models.Model):
+    """What a pair did under a contract. Participants are plain ids: a contract may outlive them here."""
+
+    contract = models.CharField(_("contract"), max_length=60)
+    service = models.PositiveSmallIntegerField(_("service"), help_text=_("0: loads"))
+    acquirer = models.CharField(_("acquirer"), max_length=16)
+    issuer = models.CharField(_("issuer"), max_length=16)
+    scheme = models.CharField(_("scheme operator"), max_length=16)
+    taps = models.PositiveIntegerField(_("taps"))
+    amount_fen = models.PositiveBigIntegerField(_("turnover (fen)"))
+    issuer_fen = models.BigIntegerField(_("issuer's part (fen)"))
+    acquirer_fen = models.BigIntegerField(_("acquirer's part (fen)"))
+    scheme_fen = models.BigIntegerField(_("scheme's part (fen)"))
+
+    class Meta:
+        abstract = True
+
+
+class VolumeRow(_OfRun, _OfContract):
+    """What a run cleared for a pair under a contract, by the taps' business date, and the fee charged."""
+
+    business_date = models.DateField(_("business date"), db_index=True)
+
+    class Meta:
+        verbose_name = _("volume")
+        verbose_name_plural = _("volumes")
+        ordering = ["-run", "contract", "service", "acquirer", "issuer"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "contract", "service", "acquirer", "issuer", "business_date"],
+                name="volume_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.contract} {self.acquirer} {self.issuer}"
+
+
+class FeeAdjustment(_OfContract):
+    """What a month's closing changed for a pair, with all it was worked out from; parts are the change's."""
+
+    closing = models.ForeignKey(
+        MonthClosing, models.PROTECT, related_name="adjustments", verbose_name=_("closing")
+    )
+    terms = models.JSONField(_("terms"))  # of the contract, as they stood when the month was first closed
+    tier = models.CharField(_("tier reached"), max_length=60, blank=True)  # empty: the contract's own rate
+    charged_fen = models.PositiveBigIntegerField(_("charged day by day (fen)"))
+    due_fen = models.PositiveBigIntegerField(_("due (fen)"))
+    before_fen = models.BigIntegerField(_("adjusted before (fen)"))
+    difference_fen = models.BigIntegerField(_("difference (fen)"))
+
+    class Meta:
+        verbose_name = _("fee adjustment")
+        verbose_name_plural = _("fee adjustments")
+        ordering = ["closing", "contract", "service", "acquirer", "issuer"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["closing", "contract", "service", "acquirer", "issuer", "scheme"],
+                name="fee_adjustment_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.closing} {self.contract} {self.acquirer} {self.issuer}"
+
+    @property
+    def payer(self) -> str:
+        """Out of whose side the fee is paid: the acquirer's, of top-ups the issuer's."""
+        return self.acquirer if self.service else self.issuer
+
+    @property
+    def moved(self) -> Counter[str]:
+        """What each participant gets (or gives, negative) by the change; it adds up to zero."""
+        found: Counter[str] = Counter({self.payer: -self.difference_fen})
+        found.update({self.issuer: self.issuer_fen})
+        found.update({self.acquirer: self.acquirer_fen})
+        found.update({self.scheme: self.scheme_fen})
+        return found
 
 
 class Movement(_OfRun):

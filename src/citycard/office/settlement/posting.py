@@ -35,7 +35,14 @@ from citycard.office.ledger import chart
 from citycard.office.settlement import answer as clearing
 from citycard.office.settlement import limits, outward, problems, suspense
 from citycard.office.settlement.answer import ACCEPTED, REJECTED, SUSPENDED, Answer
-from citycard.office.settlement.models import Movement, PositionRow, RevenueRow, SettlementRun, Tap
+from citycard.office.settlement.models import (
+    Movement,
+    PositionRow,
+    RevenueRow,
+    SettlementRun,
+    Tap,
+    VolumeRow,
+)
 
 TAPS_AT_ONCE: Final = 5000  # rows held in memory while they are stored
 CARDS_PER_QUERY: Final = 500
@@ -87,6 +94,7 @@ def _post(answer: Answer) -> SettlementRun:
         charged_fen=answer.amount_fen(Kind.PURCHASE),
         loaded_fen=answer.amount_fen(Kind.LOAD),
         suspense_fen=0,
+        volumes_told=answer.volumes is not None,
     )
     _store_rows(run, answer)
     _open_accounts(answer)
@@ -107,6 +115,7 @@ def _store_rows(run: SettlementRun, answer: Answer) -> None:
         PositionRow(run=run, **_columns(PositionRow, r)) for r in answer.positions
     )
     RevenueRow.objects.bulk_create(RevenueRow(run=run, **_columns(RevenueRow, r)) for r in answer.revenue)
+    VolumeRow.objects.bulk_create(VolumeRow(run=run, **_columns(VolumeRow, r)) for r in answer.volumes or ())
     Movement.objects.bulk_create(Movement(run=run, **_columns(Movement, r)) for r in answer.movements)
     rows = answer.taps()
     while chunk := list(islice(rows, TAPS_AT_ONCE)):
@@ -253,7 +262,11 @@ def _to_suspense(wanted: Transfer, issuer: str) -> int:
 
 def position_transfers(settle_on: date, positions: list[Row]) -> list[Transfer]:
     """The chain that books all positions of a date against its clearing account."""
-    against = chart.clearing(settle_on)
+    return chain_of(f"settle:{settle_on}", chart.clearing(settle_on), positions, settle_on, "position")
+
+
+def chain_of(name: str, against: str, positions: list[Row], settle_on: date, code: str) -> list[Transfer]:
+    """Positions booked against an account that ends at zero, all or none."""
     chain = []
     for row in sorted(positions, key=lambda row: str(row["participant"])):
         if row["net_fen"]:
@@ -261,11 +274,11 @@ def position_transfers(settle_on: date, positions: list[Row]) -> list[Transfer]:
             debit, credit = (against, own) if row["net_fen"] > 0 else (own, against)
             chain.append(
                 Transfer(
-                    f"settle:{settle_on}:position:{row['participant']}",
+                    f"{name}:position:{row['participant']}",
                     debit,
                     credit,
                     abs(row["net_fen"]),
-                    "position",
+                    code,
                     Flag.LINKED,
                     business_date=settle_on,
                 )

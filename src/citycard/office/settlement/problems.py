@@ -31,3 +31,21 @@ NOT_POSTED = declare(
     "Business date {date} has not been posted, so there is nothing to settle.",
     "清算日 {date} 尚未入账，无法清算。",
 )
+MONTH_NOT_OVER = declare(
+    "MONTH_NOT_OVER",
+    "Month {month} is not over in the books: its last day {last} has not been settled. Settle it first.",
+    "账上 {month} 月尚未结束：最后一日 {last} 尚未清算。请先完成清算。",
+)
+VOLUMES_UNTOLD = declare(
+    "VOLUMES_UNTOLD",
+    "Month {month} cannot be closed: {dates} were cleared by a version that did not tell volumes. Let the"
+    " contract with volume tiers begin (valid_from) after these dates; nothing was posted.",
+    "{month} 月无法关账：{dates} 由旧版本清分，未提供交易量。"
+    "请将含阶梯费率的合同生效日设在这些日期之后；未入账。",
+)
+VOLUME_CONTRACT_GONE = declare(
+    "VOLUME_CONTRACT_GONE",
+    "Taps of {month} were cleared under contract {contract!r}, which is not among the contracts any more."
+    " Enter it again under that name; nothing was posted.",
+    "{month} 月有交易按合同“{contract}”清分，但该合同已不存在。请以原名恢复该合同；未入账。",
+)

@@ -10,10 +10,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from citycard.core import fees
+from citycard.core import fees, volume
 from citycard.core.money import yuan
 from citycard.office.console import labels
 from citycard.office.console.access import Text
+from citycard.office.console.queries.months import tier_words
 from citycard.office.console.queries.names import names, participants
 from citycard.office.console.wording import Block, blocks
 from citycard.office.participants.models import Contract, Line, Participant, Tariff, Terminal
@@ -96,6 +97,8 @@ def _extras(row: Contract) -> list[str]:
     for up_to, bp, fixed in fees.parse_steps(row.steps):
         words = {"amount": yuan(up_to), "rate": f"{bp / 100:.2f} %", "fixed": yuan(fixed)}
         told.append(_("up to %(amount)s: %(rate)s plus %(fixed)s") % words)
+    for tier in volume.parse_tiers(row.volume_tiers):
+        told.append(str(tier_words(str(tier), row.volume_by)))
     return told
 
 

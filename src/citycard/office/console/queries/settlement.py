@@ -14,10 +14,12 @@ from django.conf import settings
 from django.db.models import Count, QuerySet, Sum
 from django.utils.translation import gettext as _
 
+from citycard.core.figure import PAYABLE, RECEIVABLE, Figure
 from citycard.core.record import Kind
 from citycard.core.refusal import Reason
 from citycard.office.console import labels
 from citycard.office.console.access import Text
+from citycard.office.console.queries.figures import query_of
 from citycard.office.console.queries.names import participants, party
 from citycard.office.settlement.models import Payment, PositionRow, RevenueRow, SettlementRun, Tap
 
@@ -48,6 +50,25 @@ class PositionLine:
     payable_fen: int
     net_fen: int
 
+    def query(self, side: str = "") -> str:
+        """Of the page of taps behind a side, or the net."""
+        return query_of(Figure(participant=self.id, side=side))
+
+    @property
+    def receivable(self) -> str:
+        """The same, for templates."""
+        return self.query(RECEIVABLE)
+
+    @property
+    def payable(self) -> str:
+        """The same."""
+        return self.query(PAYABLE)
+
+    @property
+    def net(self) -> str:
+        """The same."""
+        return self.query()
+
 
 @dataclass(frozen=True, slots=True)
 class RevenueLine:
@@ -59,7 +80,8 @@ class RevenueLine:
     counterparty: str
     taps: int
     amount_fen: int
-    query: str  # of the page of taps that shows the ones behind it
+    query: str  # of the list of taps, for looking around among the ones behind it
+    figure: str  # of the page of exactly these taps, each with its part
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +118,7 @@ def reasons(run: SettlementRun) -> list[ReasonRow]:
 def positions(run: SettlementRun) -> list[PositionLine]:
     """Positions, the largest claim first."""
     known = participants()
-    rows = PositionRow.objects.filter(run=run)
+    rows = PositionRow.objects.filter(run=run, closing=None)
     lines = [
         PositionLine(
             row.participant_id,
@@ -108,6 +130,26 @@ def positions(run: SettlementRun) -> list[PositionLine]:
         for row in rows
     ]
     return sorted(lines, key=lambda line: -line.net_fen)
+
+
+def closings(run: SettlementRun) -> list[dict[str, Any]]:
+    """Months closed on this date, and the positions that made beside the date's own."""
+    known = participants()
+    rows = PositionRow.objects.filter(run=run).exclude(closing=None).select_related("closing")
+    return [
+        {
+            "row": row,
+            "name": known.get(row.participant_id, row.participant_id),
+            "month": f"{closing.month:%Y-%m}",
+        }
+        for row in rows.order_by("closing", "-net_fen")
+        if (closing := row.closing) is not None
+    ]
+
+
+def is_brief(run: SettlementRun) -> bool:
+    """Whether accepted taps are in the lake only."""
+    return run.accepted > 0 and not Tap.objects.filter(run=run, verdict="accepted").exists()
 
 
 def totals(lines: list[PositionLine]) -> dict[str, int]:
@@ -123,7 +165,7 @@ def revenue_chart(run: SettlementRun) -> dict[str, Any]:
     known = participants()
     sums: dict[int, dict[str, int]] = defaultdict(dict)
     rows = (
-        RevenueRow.objects.filter(run=run)
+        RevenueRow.objects.filter(run=run, closing=None)
         .order_by()
         .values_list("service", "participant")
         .annotate(fen=Sum("amount_fen"))
@@ -185,6 +227,7 @@ def payments(run: SettlementRun) -> list[dict[str, Any]]:
             "payee": party(known, bank, row.payee),
             "amount_fen": row.amount_fen,
             "transfer": row.transfer_id,
+            "id": row.pk,
         }
         for row in Payment.objects.filter(run=run).order_by("payee", "payer")
     ]
@@ -193,7 +236,9 @@ def payments(run: SettlementRun) -> list[dict[str, Any]]:
 def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
     """What a participant earned or bore, by service, cause and counterparty."""
     known = participants()
-    mine = RevenueRow.objects.filter(run=run, participant=participant).select_related("participant")
+    mine = RevenueRow.objects.filter(run=run, participant=participant, closing=None).select_related(
+        "participant"
+    )
     rows = mine.order_by("service", "cause", "counterparty")
     return [
         RevenueLine(
@@ -204,6 +249,14 @@ def revenue(run: SettlementRun, participant: str) -> list[RevenueLine]:
             row.taps,
             row.amount_fen,
             urlencode(taps_behind(row)),
+            query_of(
+                Figure(
+                    participant=participant,
+                    service=row.service,
+                    counterparty=row.counterparty,
+                    cause=row.cause,
+                )
+            ),
         )
         for row in rows
     ]

@@ -29,6 +29,7 @@ from citycard.office.bank.reading import SIZE_MAX
 from citycard.office.console import labels
 from citycard.office.console.access import MONEY_MOVERS, missing, page, refused, show
 from citycard.office.console.queries import bank as queries
+from citycard.office.console.queries.months import months as list_months
 from citycard.office.console.queries.names import participants
 from citycard.office.console.views.money import SHEET, TYPES
 from citycard.office.console.views.pages import cut
@@ -105,7 +106,7 @@ def order(request: HttpRequest, by: Actor, id: str) -> HttpResponse:
         return missing(request, _("There is no such order."))
     context = {
         "line": queries.order_lines([found])[0],
-        "positions": found.payment.positions.order_by("run_id"),
+        "positions": found.payment.positions.select_related("closing").order_by("run_id", "closing__number"),
         "entries": found.entries.select_related("statement", "notice").order_by("booked_on", "number"),
         "attempts": queries.order_lines(found.payment.orders.select_related("payment").order_by("attempt")),
     }
@@ -143,8 +144,9 @@ def terms(request: HttpRequest, by: Actor) -> HttpResponse:
 
 @page("reports")
 def reports(request: HttpRequest, by: Actor) -> HttpResponse:
-    """Monthly reports that were written."""
-    return show(request, "reports", {"rows": cut(request, queries.reports())})
+    """Months with closed dates, and the reports that were written of them."""
+    context = {"rows": cut(request, queries.reports()), "months": list_months()}
+    return show(request, "reports", context)
 
 
 @page("reports")

@@ -71,6 +71,8 @@ def run(request: HttpRequest, by: Actor, on: str) -> HttpResponse:
         "position_chart": settlement.position_chart(lines),
         "revenue_chart": settlement.revenue_chart(found),
         "payments": settlement.payments(found),
+        "closings": settlement.closings(found),
+        "brief": settlement.is_brief(found),
         "statements": settlement.statements(found.settle_on),
         "may_pay": bool(by.roles & MONEY_MOVERS) and found.settled_at is None,
     }
