@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from citycard.core import purse, tables
 from citycard.core.calendar import bcd_datetime
@@ -30,6 +30,15 @@ TILL, GATE = "990000000001", "990000000002"
 ANN, BOB, EVE = "03109900010000000011", "03109900010000000022", "03109900010000000033"
 DAY = date(2026, 3, 2)
 NOON = datetime(2026, 3, 2, 12, 0)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave stories of a server out where the database is a file: `test_on_postgres` tells them."""
+    if connection.vendor == "postgresql":
+        return
+    left_out = [item for item in items if item.get_closest_marker("server")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 class StillClock:

@@ -156,6 +156,7 @@ def test_large_posters_side_by_side(careful: list[int]) -> None:
     assert ledger.trial_balance().balanced
 
 
+@pytest.mark.server
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("wait_ms", "pause_s", "tries"),
@@ -169,8 +170,6 @@ def test_who_holds_the_accounts_is_not_waited_for_in_a_circle(
     careful: list[int], monkeypatch: pytest.MonkeyPatch, wait_ms: int, pause_s: float, tries: int
 ) -> None:
     """One transaction has the accounts and then wants an id that a large poster has recorded and not settled."""
-    if not rows.postgres():
-        pytest.skip("SQLite has one writer at a time")
     ledger.open_accounts(["float:i", *CARDS])
     lock = rows.lock_all_accounts
     monkeypatch.setattr(bulk, "WAIT_MS", wait_ms)
