@@ -2,6 +2,7 @@
 """Settlement: what clearing is told, what it answers, and the payments that follow.
 
 export     the scheme's reference tables, frozen for a business date
+withdraw   takes them back when clearing refuses what they say
 post_run   clearing's answer, checked, stored and posted to the ledger; closes the business date
 settle     the payments between participants and the settlement bank
 reconcile  whether the books agree with themselves and with the cards
@@ -13,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from citycard.office.settlement.outward import export
+    from citycard.office.settlement.outward import export, withdraw
     from citycard.office.settlement.payments import Settlement, settle
     from citycard.office.settlement.posting import Posting, post_run
     from citycard.office.settlement.reconciliation import Reconciliation, reconcile
@@ -26,8 +27,9 @@ _HOMES = {
     "post_run": "posting",
     "Reconciliation": "reconciliation",
     "reconcile": "reconciliation",
+    "withdraw": "outward",
 }
-__all__ = ["Posting", "Reconciliation", "Settlement", "export", "post_run", "reconcile", "settle"]
+__all__ = ["Posting", "Reconciliation", "Settlement", "export", "post_run", "reconcile", "settle", "withdraw"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells clearing what it needs: the scheme's reference tables, frozen for a business date.
 
-The first export of a date stays: a run repeated later works on the same tables, whatever has changed since.
+The first export of a date stays: a run repeated later works on the same tables, whatever has changed since;
+only tables that clearing itself refused are taken back.
 The folder appears whole or not at all.
 """
 
@@ -56,6 +57,16 @@ def export(settle_on: date) -> Path:
         if not target.is_dir():
             raise
     return target
+
+
+def withdraw(settle_on: date) -> None:
+    """Take back tables clearing refused, so that the next export tells what was corrected meanwhile.
+
+    Tables a date was closed with stay: their answer lies beside them.
+    """
+    told = folder(settle_on)
+    if not (told / "out").is_dir():
+        shutil.rmtree(told / "in", ignore_errors=True)
 
 
 def _write(table: Table, rows: Rows, path: Path) -> None:
