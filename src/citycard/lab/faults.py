@@ -60,8 +60,8 @@ class Rates:
 CALM = Rates()
 ROUGH = Rates(
     tear=60, kill_terminal=15, request_lost=80, answer_lost=80, repeated=100, late_upload=150,
-    kill_clearing=300, kill_office=40, clock_wrong=60, lake_damaged=100, disk_full=100, run_in_parts=80,
-    compaction=120, rate_gap=80, participant_unknown=60, rates_overlap=60, kill_bank=150, bank_late=200,
+    kill_clearing=300, kill_office=40, clock_wrong=60, lake_damaged=100, disk_full=100, run_in_parts=100,
+    compaction=150, rate_gap=100, participant_unknown=100, rates_overlap=100, kill_bank=150, bank_late=200,
     bank_rejects=150, bank_returns=100, statement_cut=150, statement_twice=150,
 )  # fmt: skip
 
