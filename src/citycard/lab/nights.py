@@ -41,32 +41,33 @@ class Nights:
         self._twin: Path | None = None
 
     def __call__(self, home: Path, day: date, *ports: Any, **more: Any) -> Any:
-        """Clear a date under what befalls it."""
+        """Clear a date under what befalls it, and beside it in peace."""
         from citycard.clearing import run
         from citycard.clearing.lake import Lake
 
-        if Lake(home).done(day) is not None:
+        def once() -> Any:
             return run(home, day, *ports, **more)
+
+        report = once() if Lake(home).done(day) is not None else self._befallen(home, day, once)
+        if self._twin is not None and Lake(self._twin).done(day) is None:
+            alone = run(self._follow(home, day), day, *ports, rules=more["rules"])
+            self._compare(home, day, alone, report)
+        return report
+
+    def _befallen(self, home: Path, day: date, once: Callable[[], Any]) -> Any:
+        """The run of a date, whatever befalls it on the way; what does is drawn once."""
         if day not in self._fates:
             names = ("lake_damaged", "disk_full", "run_in_parts")
             self._fates[day] = [name for name in names if self.faults.strikes(name)]
             if self._fates[day] or self._death.armed:
                 self.beside(home)
         fates = self._fates[day]
-
-        def once() -> Any:
-            return run(home, day, *ports, **more)
-
         if "lake_damaged" in fates:
             self._damaged(home, day, once)
         if "disk_full" in fates:
             self._full(home, day, once)
-        parts = self._random.choice(PART_RECORDS) if "run_in_parts" in fates else 0
-        with in_parts(parts):
-            report = once()
-        if self._twin is not None:
-            self._compare(home, day, run(self._follow(home, day), day, *ports, rules=more["rules"]), report)
-        return report
+        with in_parts(self._random.choice(PART_RECORDS) if "run_in_parts" in fates else 0):
+            return once()
 
     def beside(self, home: Path) -> None:
         """From now on a twin goes beside this home; what was cleared before is the same for both."""
@@ -155,7 +156,7 @@ class Nights:
         told, twin = _told(home, day), _told(self._twin, day)
         differing = sorted(name for name in told.keys() | twin.keys() if told.get(name) != twin.get(name))
         if differing:
-            self.failures.append(f"{day}: {differing} are not what a run in peace tells ({self._fates[day]})")
+            self.failures.append(f"{day}: {differing} are not what a run in peace tells ({self._fates.get(day, [])})")
         for name in ("verdicts", "reasons", "charged_fen", "suspended_fen", "rejected_fen"):
             ours, theirs = getattr(report, name), getattr(alone, name)
             if ours != theirs:
