@@ -156,7 +156,9 @@ class Nights:
         told, twin = _told(home, day), _told(self._twin, day)
         differing = sorted(name for name in told.keys() | twin.keys() if told.get(name) != twin.get(name))
         if differing:
-            self.failures.append(f"{day}: {differing} are not what a run in peace tells ({self._fates.get(day, [])})")
+            self.failures.append(
+                f"{day}: {differing} are not what a run in peace tells ({self._fates.get(day, [])})"
+            )
         for name in ("verdicts", "reasons", "charged_fen", "suspended_fen", "rejected_fen"):
             ours, theirs = getattr(report, name), getattr(alone, name)
             if ours != theirs:
