@@ -11,6 +11,9 @@ import pytest
 from tests.lab.commands import citycard
 
 SEEDS, GROUPS = 200, 4
+NIGHTLY = {"kill_clearing", "lake_damaged", "disk_full", "run_in_parts", "compaction", "clock_wrong", "rate_gap",
+           "participant_unknown", "rates_overlap", "kill_bank", "bank_late", "bank_rejects", "bank_returns",
+           "statement_cut", "statement_twice"}  # fmt: skip
 MISSING_FEN = """
 from citycard.lab import checks, simulation
 seen = checks.Truth.after
@@ -32,11 +35,15 @@ def simulated(*words: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_no_fen_is_lost_in_two_hundred_cities(group: int) -> None:
     each = SEEDS // GROUPS
-    found = simulated(
-        "--seed", str(group * each), "--count", str(each), "--days", "1", "--cards", "3", "--taps", "6"
+    ran = citycard(
+        "lab", "simulate", "--world", "city", "--first", str(group * each), "--seeds", str(each), "--json"
     )
-    assert len(found) == each
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
+    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [one["seed"] for one in found] == list(range(group * each, (group + 1) * each))
     assert sum(one["accepted"] for one in found) > each * 5  # most of the nine things each city plans
+    missing = NIGHTLY - set().union(*(one["faults"] for one in found))
+    assert len(missing) <= 1, missing  # a rare one may be missing among fifty
 
 
 @pytest.mark.timeout(300)

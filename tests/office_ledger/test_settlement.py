@@ -325,3 +325,15 @@ def test_the_tables_for_clearing_are_frozen_when_first_written(city: City) -> No
     assert settlement.export(DAY) == folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert "03109900010000000044" in (settlement.export(DAY + timedelta(days=1)) / "cards.csv").read_text()
+
+
+def test_tables_that_clearing_refused_are_written_anew_and_those_it_answered_stay(city: City) -> None:
+    folder = settlement.export(DAY)
+    Card.objects.create(pan="03109900010000000044", issuer_id=ISSUER, status="active", status_at=NOON)
+    settlement.withdraw(DAY)
+    told = (settlement.export(DAY) / "cards.csv").read_bytes()
+    assert b"03109900010000000044" in told
+    (folder.parent / "out").mkdir()
+    Card.objects.filter(pan="03109900010000000044").delete()
+    settlement.withdraw(DAY)
+    assert (settlement.export(DAY) / "cards.csv").read_bytes() == told

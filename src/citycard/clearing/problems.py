@@ -63,6 +63,7 @@ CONTRACT_AMBIGUOUS: Final = declare(
     "合同 {contracts} 对业务 {service}、受理机构 {acquirer}、发卡机构 {issuer} 在 {date} 同等适用，"
     "请缩短其中之一的有效期或使其更具体。",
 )
+TABLES_REFUSED: Final = frozenset({"INPUT_MISSING", "INPUT_INVALID", "CONTRACT_AMBIGUOUS"})  # the office's
 SPARK_MISSING: Final = declare(
     "SPARK_MISSING",
     "The Spark engine needs the package pyspark and Java 17: install `citycard[spark]` and a Java runtime, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from citycard.cli.options import Progress
+from citycard.core.problem import Problem
 
 if TYPE_CHECKING:
     from citycard.keys.place import Ask, Opened
@@ -74,6 +75,7 @@ def clear(
 ) -> dict[str, Any]:
     """Export the reference tables, run clearing, post its answer."""
     from citycard.clearing import Rules, run
+    from citycard.clearing.problems import TABLES_REFUSED
 
     ready(home)
     vault = _vault(home, ask)
@@ -81,16 +83,21 @@ def clear(
     from citycard.office.intake.business import calendar
 
     settlement.export(day)
-    report = run(
-        home,
-        day,
-        vault.tac_checker(),
-        calendar(),
-        lambda step, part: progress("clearing", round(part * 100), 100),
-        rules=Rules(verdicts_to_office=verdicts),
-        master=master,
-        store=store,
-    )
+    try:
+        report = run(
+            home,
+            day,
+            vault.tac_checker(),
+            calendar(),
+            lambda step, part: progress("clearing", round(part * 100), 100),
+            rules=Rules(verdicts_to_office=verdicts),
+            master=master,
+            store=store,
+        )
+    except Problem as problem:
+        if problem.code in TABLES_REFUSED:
+            settlement.withdraw(day)
+        raise
     posting = settlement.post_run(day)
     return report.to_plain() | {"posted": not posting.repeated, "suspense_fen": posting.suspense_fen}
 

@@ -16,6 +16,7 @@ from citycard.core.record import Kind
 from citycard.lab.demo import chip_balance
 
 if TYPE_CHECKING:
+    from citycard.lab.bank import Bank
     from citycard.lab.city import City
 
 OPEN_MAX: Final = 12  # open debits of one card that are tried in all combinations
@@ -46,6 +47,83 @@ class Truth:
 def money(city: City, truth: Truth, *, quiet: bool) -> list[str]:
     """Every failure in words; none is a good day. `quiet`: nothing may be under way any more."""
     return [*_books(quiet), *_once(), *_cards(city, truth, quiet)]
+
+
+def settlement(bank: Bank, *, quiet: bool) -> list[str]:
+    """Every position of every date is posted once, and paid once or still open: as the bank truly moved."""
+    from citycard.office import ledger
+    from citycard.office.bank.models import PaymentOrder
+    from citycard.office.ledger import chart
+    from citycard.office.participants.models import Participant
+    from citycard.office.settlement.models import Payment
+
+    found = _posted_once()
+    moved: Counter[int] = Counter()
+    for name, paid_for in PaymentOrder.objects.values_list("end_to_end", "payment_id"):
+        moved[paid_for] += bank.moved[name]
+    scheme = {one.pk for one in Participant.objects.all() if "scheme" in one.roles}
+    for payment in Payment.objects.all():
+        truly = moved[payment.pk] if payment.collects else -moved[payment.pk]
+        if payment.participant in scheme:
+            truly = payment.amount_fen  # its own part stays on the settlement account
+        if payment.paid_fen != truly or truly not in (0, payment.amount_fen):
+            found.append(f"{payment}: booked as paid {payment.paid_fen} fen, the bank moved {truly} fen")
+        if quiet and payment.open_fen:
+            found.append(f"{payment}: {payment.open_fen} fen are still open")
+    under_way = sum(-p.open_fen if p.collects else p.open_fen for p in Payment.objects.all())
+    for account, ours, theirs in (
+        ("the settlement account", -ledger.balance(chart.CASH), bank.held_fen),
+        ("payments under way", ledger.balance(chart.BANK), under_way),
+        ("money nobody has a use for", ledger.balance(chart.UNALLOCATED), 0),
+    ):
+        if ours != theirs:
+            found.append(f"{account}: our books have {ours} fen, it should be {theirs}")
+    return found
+
+
+def _posted_once() -> list[str]:
+    """What is in the ledger of each date is what its run told, no more and no less."""
+    from django.db.models import Sum
+
+    from citycard.office.ledger.models import LedgerTransfer
+    from citycard.office.settlement.models import Movement, Payment, PositionRow, SettlementRun
+
+    found = []
+    for run in SettlementRun.objects.all():
+        posted = LedgerTransfer.objects.filter(business_date=run.pk)
+        charged = sum(posted.filter(code__in=("purchase", "suspense")).values_list("amount_fen", flat=True))
+        told = (
+            Movement.objects.filter(run=run, kind=Kind.PURCHASE).aggregate(fen=Sum("amount_fen"))["fen"] or 0
+        )
+        nets = PositionRow.objects.filter(run=run).values_list("net_fen", flat=True)
+        payments = Payment.objects.filter(run=run).values_list("amount_fen", flat=True)
+        for what, ours, theirs in (
+            ("purchases", charged, told),
+            ("positions", _fen(posted, "position"), sum(map(abs, nets))),
+            ("payments", _fen(posted, "payment"), sum(payments)),
+        ):
+            if ours != theirs:
+                found.append(f"{run.pk}: {what} of {ours} fen are posted, {theirs} were told")
+    return found
+
+
+def _fen(posted: Any, code: str) -> int:
+    return sum(posted.filter(code=code).values_list("amount_fen", flat=True))
+
+
+def lake(city: City, *, quiet: bool) -> list[str]:
+    """Every record that reached the office has one verdict or waits; what it carries are the accounts."""
+    from citycard.lab.nights import lake_says
+    from citycard.office.ledger.models import LedgerAccount
+
+    found, shadows = lake_says(city.home, quiet=quiet)
+    timely = "clock_wrong" not in city.faults.counts  # else which of two balances is newer cannot be told
+    for pocket in city.pockets if quiet else ():
+        carried = shadows.get(pocket.pan, [])
+        account = LedgerAccount.objects.get(pk=f"card:{pocket.pan}").balance_fen
+        if carried and (account not in carried[-1:] if timely else account not in carried):
+            found.append(f"card {pocket.pan}: clearing carries {carried} fen, its account {account}")
+    return found
 
 
 def _books(quiet: bool) -> list[str]:

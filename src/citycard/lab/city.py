@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 
 from citycard.blueprints import Scheme, TerminalPlan
+from citycard.core.problem import Problem
 from citycard.keys import CHEAP, FILE_NAME, STRONG, Cost, Psam, SoftVault, scheme_ceremony
 from citycard.keys.vault import KeyName
 from citycard.lab import desk
@@ -66,6 +67,7 @@ class Post:
     terminal: Terminal
     sync: Sync
     loads: OfficeLoads
+    skew: timedelta = timedelta()  # how far its clock is off
 
 
 @dataclass(slots=True)
@@ -116,12 +118,13 @@ class City:
         self.shared_keys = dict(shared_keys or {})  # roots this city has in common with others
         self.cost = cost or (STRONG if durable else CHEAP)
         self.tally = Tally()
-        self._night = DeathTimer()  # when clearing and posting die
+        self.night = DeathTimer()  # when clearing and posting die
         self.pockets: list[Pocket] = []
         self.posts: dict[str, Post] = {}
         self.vault: SoftVault
         self.client: httpx.Client
         self._randbytes = self.random.randbytes
+        self.run: Callable[..., Any] | None = None  # clears in the place of `clearing.run`
 
     # Founding
 
@@ -167,12 +170,17 @@ class City:
             death = DeathTimer()
             folder = self.home / "terminals" / plan.id
             store = FolderStore(folder, death.step) if self.durable else MemoryStore(death.step)
-            self.posts[plan.id] = self._start(plan, store, tokens.mint(plan.id), death)
+            self.posts[plan.id] = self.start(plan, store, tokens.mint(plan.id), death)
             self.posts[plan.id].sync.run(self.posts[plan.id].terminal)
             progress("terminals 终端", number, len(self.plans))
 
-    def _start(
-        self, plan: TerminalPlan, store: FolderStore | MemoryStore, token: str, death: DeathTimer
+    def start(
+        self,
+        plan: TerminalPlan,
+        store: FolderStore | MemoryStore,
+        token: str,
+        death: DeathTimer,
+        skew: timedelta = timedelta(),
     ) -> Post:
         """A terminal's process begins: everything it knows it reads from its store."""
         number = bytes.fromhex(plan.id)
@@ -182,10 +190,11 @@ class City:
             number, bytes.fromhex(plan.acquirer), plan.service, plan.line, plan.station, self.scheme.city
         )
         sam = Psam(self.vault, number, journal.numbers)
-        terminal = Terminal(config, sam, journal, self.clock, shelf.load((plan.service,)))
+        clock = (lambda: self.clock() + skew) if skew else self.clock
+        terminal = Terminal(config, sam, journal, clock, shelf.load((plan.service,)))
         terminal.start()
         sync = Sync(self.client, token, shelf, sleep=lambda seconds: None, random=self.faults.random)
-        return Post(plan, store, token, death, terminal, sync, OfficeLoads(self.client, token))
+        return Post(plan, store, token, death, terminal, sync, OfficeLoads(self.client, token), skew)
 
     # Life
 
@@ -250,7 +259,13 @@ class City:
     def _revive(self, post: Post) -> None:
         post.death.disarm()
         post.store.close()
-        self.posts[post.plan.id] = self._start(post.plan, post.store, post.token, post.death)
+        self.posts[post.plan.id] = self.start(post.plan, post.store, post.token, post.death, post.skew)
+
+    def set_clock(self, name: str, skew: timedelta) -> None:
+        """A terminal starts again with its clock off by so much, or right again."""
+        post = self.posts[name]
+        post.store.close()
+        self.posts[name] = self.start(post.plan, post.store, post.token, post.death, skew)
 
     # The office's evening
 
@@ -258,7 +273,7 @@ class City:
         """Export, clear, post and settle one business date; killed on the way, it is done again."""
         for _ in range(DEATHS_MAX):
             if self.faults.strikes("kill_clearing"):
-                self._night.arm(self.faults.random.randrange(CHECKPOINTS))
+                self.night.arm(self.faults.random.randrange(CHECKPOINTS))
             try:
                 return self._clear(day, progress)
             except Killed:
@@ -267,22 +282,28 @@ class City:
 
     def _clear(self, day: date, progress: Progress) -> Any:
         from citycard.clearing import Rules, run
+        from citycard.clearing.problems import TABLES_REFUSED
         from citycard.office import settlement
 
-        with desk.mortal(self._night):
+        with desk.mortal(self.night):
             settlement.export(day)
-            report = run(
-                self.home,
-                day,
-                self.vault.tac_checker(),
-                self.scheme.calendar,
-                lambda step, part: progress("clearing 清分", round(part * 100), 100),
-                checkpoint=self._night.step,
-                rules=Rules(sheets=self.durable),
-            )
+            try:
+                report = (self.run or run)(
+                    self.home,
+                    day,
+                    self.vault.tac_checker(),
+                    self.scheme.calendar,
+                    lambda step, part: progress("clearing 清分", round(part * 100), 100),
+                    checkpoint=self.night.step,
+                    rules=Rules(sheets=self.durable),
+                )
+            except Problem as problem:
+                if problem.code in TABLES_REFUSED:
+                    settlement.withdraw(day)
+                raise
             settlement.post_run(day)
             settlement.settle(day)
-        self._night.disarm()
+        self.night.disarm()
         return report
 
     def close(self) -> None:

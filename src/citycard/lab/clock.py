@@ -19,6 +19,10 @@ class SimClock:
         """Move forward to a moment; never back."""
         self._now = max(self._now, moment)
 
+    def back_to(self, moment: datetime) -> None:
+        """A city remembered from before lives on from that moment."""
+        self._now = moment
+
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds pass."""
         self._now += timedelta(seconds=seconds)

@@ -34,12 +34,17 @@ def open_office(home: Path, vault: Vault, now: Callable[[], datetime], *, durabl
 
     `durable` False trades safety against a real power cut for speed; simulated deaths do not need it.
     """
-    if not settings.configured:
-        os.environ.pop("CITYCARD_DATABASE_URL", None)
-        setup.setup(home)
+    configure(home)
     _move(home, durable)
     clock.use(now)
     custody.use(vault)
+
+
+def configure(home: Path) -> None:
+    """Read Django's settings in this process, if nobody has yet."""
+    if not settings.configured:
+        os.environ.pop("CITYCARD_DATABASE_URL", None)
+        setup.setup(home)
 
 
 def close_office() -> None:

@@ -36,12 +36,33 @@ class Rates:
     late_upload: int = 0
     kill_clearing: int = 0
     kill_office: int = 0
+    file_lost: int = 0  # of the exchange, on its way through the box; the next four as well
+    unsigned: int = 0
+    file_altered: int = 0
+    file_late: int = 0
+    file_repeated: int = 0
+    clock_wrong: int = 0  # of a terminal, for a day
+    lake_damaged: int = 0  # of a clearing run; the next two as well
+    disk_full: int = 0
+    run_in_parts: int = 0
+    compaction: int = 0
+    rate_gap: int = 0  # of the contracts, for an evening; the next two as well
+    participant_unknown: int = 0
+    rates_overlap: int = 0
+    kill_bank: int = 0  # the office, while it orders payments or reads a statement
+    bank_late: int = 0  # of a payment; the next two as well
+    bank_rejects: int = 0
+    bank_returns: int = 0
+    statement_cut: int = 0
+    statement_twice: int = 0
 
 
 CALM = Rates()
 ROUGH = Rates(
     tear=60, kill_terminal=15, request_lost=80, answer_lost=80, repeated=100, late_upload=150,
-    kill_clearing=300, kill_office=40,
+    kill_clearing=300, kill_office=40, clock_wrong=60, lake_damaged=100, disk_full=100, run_in_parts=100,
+    compaction=150, rate_gap=100, participant_unknown=100, rates_overlap=100, kill_bank=150, bank_late=200,
+    bank_rejects=150, bank_returns=100, statement_cut=150, statement_twice=150,
 )  # fmt: skip
 
 
@@ -75,6 +96,11 @@ class DeathTimer:
     def arm(self, steps: int) -> None:
         """Die at the step of this number, counted from now, the first being 0."""
         self._left = steps
+
+    @property
+    def armed(self) -> bool:
+        """Whether there is a step to die at."""
+        return self._left is not None
 
     def disarm(self) -> None:
         """Live on."""

@@ -2,8 +2,10 @@
 """Days of a small city under faults: the real code, one seed, and every fen looked for after each day.
 
 Cards are torn away, terminals and the office die between two writes, uploads are lost, repeated and late,
-clearing is killed and run again. After each day `checks` looks; on the last morning the faults end, what is
-open is brought to an end, and nothing at all may be left to explain.
+clocks are wrong, contracts have gaps and overlap (`correction`), clearing is killed, finds its lake damaged
+or the disk full (`nights`), the bank pays late, rejects and takes back (`bank`). After each day `checks`
+looks; on the last morning the faults end, what is open is brought to an end, and nothing at all may be left
+to explain.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from random import Random
 from typing import Any, Final
 
 from citycard.blueprints import Scheme, TerminalPlan, load_scheme
-from citycard.lab import checks
+from citycard.core.problem import Problem
+from citycard.lab import checks, correction
+from citycard.lab.bank import Bank
 from citycard.lab.city import City, Progress, silent
 from citycard.lab.faults import CALM, ROUGH, Killed
+from citycard.lab.nights import Nights
 from citycard.lab.plan import Act, plan_day
 from citycard.services import service_named
 from citycard.services.contract import Event
@@ -30,6 +35,7 @@ MEMORY: Final = Path("/dev/shm")  # a simulation outlives no power cut: memory i
 TOP_UP_FEN: Final = 3000
 EVENING: Final = timedelta(hours=23, minutes=40)
 KEPT: Final = (("metro", 3, False), ("bus", 1, False), ("retail", 1, True))  # service, how many, top-ups
+SKEWS: Final = tuple(timedelta(hours=hours) for hours in (-26, -2, 2, 20))  # of clocks that are wrong
 QUIET_ROUNDS: Final = 3  # presentations after which every open debit must be settled
 
 
@@ -76,7 +82,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="citycard-lab-", dir=folder) as home:
         scheme, plans = few_terminals()
         rates = ROUGH if faults else CALM
-        city = City(Path(home), scheme, seed, rates=rates, durable=False, plans=plans)
+        city = City(Path(home) / "city", scheme, seed, rates=rates, durable=False, plans=plans)
         try:
             _Simulation(city, outcome, progress).live(cards, taps)
         finally:
@@ -108,6 +114,8 @@ class _Simulation:
         self.progress = progress
         self.random = Random(city.random.random())
         self.truth: checks.Truth
+        self.nights = Nights(city.faults, city.night, Random(self.random.random()))
+        self.bank = Bank(city.faults, Random(self.random.random()))
 
     def live(self, cards: int, taps: int) -> None:
         """Every day, and the quiet one after them."""
@@ -115,6 +123,8 @@ class _Simulation:
         calm, city.faults.rates = city.faults.rates, CALM  # nothing goes wrong while the city is founded
         city.found(cards, "simulated")
         city.faults.rates = calm
+        city.run = self.nights
+        self.bank.open_accounts()
         self.truth = checks.Truth(city)
         first = city.clock().date()
         for number in range(outcome.days):
@@ -128,6 +138,9 @@ class _Simulation:
     def _day(self, day: date, cards: int, taps: int, first_day: bool) -> None:
         city, random = self.city, self.random
         city.clock.at(datetime.combine(day, datetime.min.time()) + timedelta(hours=5))
+        for name in list(city.posts):
+            if city.faults.strikes("clock_wrong"):
+                city.set_clock(name, random.choice(SKEWS))
         places = city.places
         if first_day:
             for card in range(cards):
@@ -161,19 +174,31 @@ class _Simulation:
         self.random.shuffle(names)
         city.sync(names)
         city.clock.at(city.scheme.calendar.closes(day))
-        report = city.clear(day)
+        with correction.evening(city.faults, day) as contracts:
+            try:
+                report = city.clear(day)
+            except Problem as problem:
+                if problem.code != "CONTRACT_AMBIGUOUS" or not contracts.overlap:
+                    raise
+                contracts.correct()
+                report = city.clear(day)
         again = city.clear(day)
         if (again.charged_fen, again.reasons) != (report.charged_fen, report.reasons):
             self.outcome.failures.append(f"{day}: clearing twice gave another answer")
         self.outcome.accepted += report.verdicts.get("accepted", 0)
         self.outcome.charged_fen += report.charged_fen
         self.outcome.reasons.update(report.reasons)
+        self.bank.evening(day)
+        self.nights.tidy(city.home)
 
     def _quiet(self, day: date) -> None:
         """Faults end: cards come again where they were torn, everything is uploaded and cleared."""
         city = self.city
         city.faults.rates = CALM
         city.clock.at(datetime.combine(day, datetime.min.time()) + timedelta(hours=9))
+        for name, post in list(city.posts.items()):
+            if post.skew:
+                city.set_clock(name, timedelta())
         index = {pocket.pan: number for number, pocket in enumerate(city.pockets)}
         for _ in range(QUIET_ROUNDS):
             for name, post in city.posts.items():
@@ -187,10 +212,17 @@ class _Simulation:
             if not any(j.intents or j.duties or j.pending_records for j in journals):
                 break
         self._close(day)
+        self.bank.settled(day)
         self._check("the end", quiet=True)
 
     def _check(self, when: str, *, quiet: bool) -> None:
-        found = checks.money(self.city, self.truth, quiet=quiet)
+        found = [
+            *checks.money(self.city, self.truth, quiet=quiet),
+            *checks.lake(self.city, quiet=quiet),
+            *checks.settlement(self.bank, quiet=quiet),
+            *self.nights.failures,
+        ]
+        self.nights.failures.clear()
         self.outcome.failures += [f"{when}: {failure}" for failure in found]
 
 

@@ -216,6 +216,13 @@ class MemoryStore:
         self._durable[name] = len(data)
         self._step("sync folder", name)
 
+    def copy(self, step: Step = no_step) -> MemoryStore:
+        """Another store that holds the same."""
+        made = MemoryStore(step)
+        made._files = {name: bytearray(file) for name, file in self._files.items()}
+        made._durable = dict(self._durable)
+        return made
+
     def cut_power(self, random: Random) -> None:
         """Lose the power: of what was not synced a random part of the beginning is left."""
         for name, file in self._files.items():

@@ -37,6 +37,7 @@ RATES: Final[tuple[dict[str, Any], ...]] = (
     {"name": "east-cards-in-west", "acquirer": WEST.org, "issuer": EAST.org, "mcc": "5499", "charge_bp": 80,
      "acquirer_bp": 0, "issuer_bp": 55},
 )  # fmt: skip
+LATE_DAYS: Final = 31  # a tap may be disputed, adjusted and presented again before its issuer sees it
 SINCE: Final = date(2026, 1, 1)
 
 
@@ -46,6 +47,7 @@ def scheme_of(town: Town) -> Scheme:
     plain["participants"] = [one for one in plain["participants"] if one["key"] != VISITORS]
     plain["products"] = [one for one in plain["products"] if one["issuer"] != VISITORS]
     plain["contracts"] = [one for one in plain["contracts"] if one["issuer"] != VISITORS]
+    plain["accounting"]["late_days"] = LATE_DAYS
     text = json.dumps(plain, ensure_ascii=False)
     for old, new in (("9900", town.digits), ("Wangjiang", town.en), ("望江", town.zh)):
         text = text.replace(old, new)

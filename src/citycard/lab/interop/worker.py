@@ -58,6 +58,12 @@ class Office:
         self.home = home
         self.box = box
         self.random = Random()
+        self.clock = SimClock(FOUNDED)
+        self.vault: MemoryVault | None = None
+
+    def at(self, day: str, hour: int) -> None:
+        """It is this hour of a day."""
+        self.clock.at(datetime.combine(date.fromisoformat(day), time(hour)))
 
     def join(self, members: list[dict[str, Any]]) -> None:
         """Take part: everyone's name, keys and box; issuers and rates are the hub's to know."""
@@ -155,9 +161,8 @@ class HubOffice(Office):
         """Open the office."""
         from citycard.office import setup
 
-        self.clock = SimClock(FOUNDED)
-        vault = MemoryVault(clock=self.clock, random=Random(seed).randbytes)
-        lab_desk.open_office(self.home, vault, self.clock, durable=False)
+        self.vault = MemoryVault(clock=self.clock, random=Random(seed).randbytes)
+        lab_desk.open_office(self.home, self.vault, self.clock, durable=False)
         setup.migrate()
         return self.member(self.sign_with(seed * 2 + HUB_KEY))
 
@@ -167,10 +172,6 @@ class HubOffice(Office):
             "org": HUB.org, "en": HUB.en, "zh": HUB.zh, "participant": HUB_PARTICIPANT, "roles": ["hub"],
             "form": "txt", "public_key": public_key, "issuer": "", "pan_prefix": "",
         }  # fmt: skip
-
-    def at(self, day: str, hour: int) -> None:
-        """It is this hour of a day."""
-        self.clock.at(datetime.combine(date.fromisoformat(day), time(hour)))
 
     def summary(self) -> dict[str, int]:
         """Taps and fen cleared on all dates."""
@@ -199,7 +200,9 @@ class CityOffice(Office):
         self.city = City(
             self.home, scheme, own, durable=False, plans=few_terminals(scheme), shared_keys=shared
         )
+        self.clock = self.city.clock
         self.city.found(cards, "simulated")
+        self.vault = self.city.vault
         self.random = Random(own ^ 0xC17)
         self.residents = len(self.city.pockets)
         issuer = scheme.issuers[0]
@@ -208,10 +211,6 @@ class CityOffice(Office):
             "participant": scheme.with_role("scheme")[0].id, "roles": ["issuer", "acquirer"], "form": form,
             "public_key": self.sign_with(own), "issuer": issuer.id, "pan_prefix": issuer.pan_prefix,
         }  # fmt: skip
-
-    def at(self, day: str, hour: int) -> None:
-        """It is this hour of a day."""
-        self.city.clock.at(datetime.combine(date.fromisoformat(day), time(hour)))
 
     def morning(self, day: str) -> None:
         """Terminals fetch what is new."""

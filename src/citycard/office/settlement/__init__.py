@@ -2,6 +2,7 @@
 """Settlement: what clearing is told, what it answers, and the payments that follow.
 
 export       the scheme's reference tables, frozen for a business date
+withdraw     takes them back when clearing refuses what they say
 post_run     clearing's answer, checked, stored and posted to the ledger; closes the business date
 settle       the payments between participants and the settlement bank
 close_month  fees made up to what a month's volume came to
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from citycard.office.settlement.closing import Closed, close_month
-    from citycard.office.settlement.outward import export
+    from citycard.office.settlement.outward import export, withdraw
     from citycard.office.settlement.payments import Settlement, settle
     from citycard.office.settlement.posting import Posting, post_run
     from citycard.office.settlement.reconciliation import Reconciliation, reconcile
@@ -30,6 +31,7 @@ _HOMES = {
     "post_run": "posting",
     "Reconciliation": "reconciliation",
     "reconcile": "reconciliation",
+    "withdraw": "outward",
 }
 __all__ = [
     "Closed",
@@ -41,6 +43,7 @@ __all__ = [
     "post_run",
     "reconcile",
     "settle",
+    "withdraw",
 ]
 
 

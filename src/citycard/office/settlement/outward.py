@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells clearing what it needs: the scheme's reference tables, frozen for a business date.
 
-The first export of a date stays: a run repeated later works on the same tables, whatever has changed since.
-The folder appears whole or not at all. The tables that grow with the city (cards, hotlist, terminals) go from
+The first export of a date stays: a run repeated later works on the same tables, whatever has changed since;
+only tables that clearing itself refused are taken back. The folder appears whole or not at all. The tables that grow with the city (cards, hotlist, terminals) go from
 one query each, read in chunks, straight to their files: memory does not grow with them.
 """
 
@@ -64,6 +64,16 @@ def export(settle_on: date) -> Path:
         if not target.is_dir():
             raise
     return target
+
+
+def withdraw(settle_on: date) -> None:
+    """Take back tables clearing refused, so that the next export tells what was corrected meanwhile.
+
+    Tables a date was closed with stay: their answer lies beside them.
+    """
+    told = folder(settle_on)
+    if not (told / "out").is_dir():
+        shutil.rmtree(told / "in", ignore_errors=True)
 
 
 @contextmanager

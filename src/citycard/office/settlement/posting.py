@@ -16,9 +16,9 @@ killed anywhere before the end nothing is there, and the next try does it all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -46,6 +46,7 @@ from citycard.office.settlement.models import (
 
 TAPS_AT_ONCE: Final = 5000  # rows held in memory while they are stored
 CARDS_PER_QUERY: Final = 500
+BELIEVED: Final = (Load.Status.VOIDED, Load.Status.PENDING, Load.Status.POSTED)  # the last most
 LOADS_KNOWN: Final = timedelta(days=31)  # loads asked for before that are not looked for among cleared ones
 
 
@@ -145,7 +146,7 @@ def _open_accounts(answer: Answer) -> None:
 
 def _post_loads(answer: Answer) -> None:
     """Post what the loads' own records prove."""
-    asked = {(load.card_id, load.counter, load.at): load for load in _loads_of(answer.loads)}
+    asked = _by_record(_loads_of(answer.loads))
     proven, strange = [], []
     for row in answer.loads:
         load = asked.get((row["pan"], row["counter"], row["tapped_at"]))
@@ -173,8 +174,7 @@ def _post_loads(answer: Answer) -> None:
 def _post_totals(answer: Answer) -> None:
     """One transfer per issuer and kind; loads the office knows are proven and credited to their own cards."""
     since = answer.settle_on - LOADS_KNOWN
-    asked = {(one.card_id, one.counter, one.at): one
-             for one in Load.objects.select_for_update().filter(at__date__gte=since)}  # fmt: skip
+    asked = _by_record(Load.objects.select_for_update().filter(at__date__gte=since))
     proven: list[Load] = []
     own_fen: Counter[str] = Counter()  # of each issuer: what stands on the accounts of single cards
     for row in answer.cleared_loads() if asked else ():
@@ -201,6 +201,17 @@ def _total_transfers(answer: Answer, own_fen: Counter[str]) -> list[Transfer]:
             code = "load" if load else "purchase"
             transfers.append(Transfer(name, debit, credit, amount, code, business_date=answer.settle_on))
     return transfers
+
+
+def _by_record(found: Iterable[Load]) -> dict[tuple[str, int, datetime], Load]:
+    """Loads by what a record says of them; of attempts within one second the one the office believes most.
+
+    The card was credited once: a record proves no second attempt beside one that is posted already.
+    """
+    asked: dict[tuple[str, int, datetime], Load] = {}
+    for load in sorted(found, key=lambda one: BELIEVED.index(Load.Status(one.status))):
+        asked[load.card_id, load.counter, load.at] = load
+    return asked
 
 
 def _loads_of(rows: list[Row]) -> Iterator[Load]:
