@@ -2,8 +2,9 @@
 """Tells clearing what it needs: the scheme's reference tables, frozen for a business date.
 
 The first export of a date stays: a run repeated later works on the same tables, whatever has changed since;
-only tables that clearing itself refused are taken back. The folder appears whole or not at all. The tables that grow with the city (cards, hotlist, terminals) go from
-one query each, read in chunks, straight to their files: memory does not grow with them.
+only tables that clearing itself refused are taken back. The folder appears whole or not at all. The tables
+that grow with the city (cards, hotlist, terminals) go from one query each, read in chunks, straight to their
+files: memory does not grow with them.
 """
 
 from __future__ import annotations
