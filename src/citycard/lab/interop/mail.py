@@ -40,13 +40,14 @@ class RoughMail:
         inbox.mkdir(parents=True, exist_ok=True)
         came = self._late.pop(town, [])
         for path in sorted(p for p in inbox.iterdir() if p.suffix != SUFFIX):
-            self._strike(town, path)
+            if _seal_of(path).exists():  # an unsigned file is one still on its way
+                self._strike(town, path)
         for name, raw, signature in came:
             _put(inbox, name, raw, signature)
 
     def _strike(self, town: Town, path: Path) -> None:
         struck = next((one for one in MISFORTUNES if self._faults.strikes(one)), None)
-        sealed = path.with_name(path.name + SUFFIX)
+        sealed = _seal_of(path)
         if struck == LATE:
             self._late.setdefault(town, []).append((path.name, path.read_bytes(), sealed.read_bytes()))
         if struck in (LOST, LATE):
@@ -57,8 +58,7 @@ class RoughMail:
             raw = bytearray(path.read_bytes())
             raw[self._faults.random.randrange(len(raw))] ^= 1 << self._faults.random.randrange(7)
             path.write_bytes(raw)
-        if struck in (UNSIGNED, ALTERED):
-            self.spoilt.setdefault(town, set()).add((path.name, digest_of(path.read_bytes())))
+            self.spoilt.setdefault(town, set()).add((path.name, digest_of(bytes(raw))))
         if struck == REPEATED:
             self._repeat(town)
 
@@ -72,6 +72,10 @@ class RoughMail:
             name = self._faults.random.choice(names)
             kept = archive / name, archive / (name + SUFFIX)
             _put(self._box / town.org / INBOX, name, *(path.read_bytes() for path in kept))
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(path.name + SUFFIX)
 
 
 def _put(inbox: Path, name: str, raw: bytes, signature: bytes) -> None:
