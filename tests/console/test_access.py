@@ -35,6 +35,10 @@ bank_entry         no      no         yes       yes      yes
 bank_order         no      no         yes       yes      yes
 standing           no      no         yes       yes      yes
 terms              no      no         yes       yes      yes
+behind             no      no         yes       yes      yes
+month              no      no         yes       yes      yes
+month_participant  no      no         yes       yes      yes
+month_figure       no      no         yes       yes      yes
 reports            no      no         yes       yes      yes
 report             no      no         yes       yes      yes
 bank_file          no      no         yes       no       yes
