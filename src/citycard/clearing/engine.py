@@ -85,7 +85,7 @@ class Step:
             return self._sql[dialect]
 
     def _compile(self, dialect: str) -> str:
-        inner = ibis.to_sql(self.expression, dialect=dialect)
+        inner = ibis.to_sql(self.expression, dialect=dialect, pretty=False)
         quote = "`" if dialect == "pyspark" else '"'
         columns = ", ".join(
             f"CAST({quote}{name}{quote} AS {_type(kind)}) AS {quote}{name}{quote}"

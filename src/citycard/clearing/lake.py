@@ -106,6 +106,7 @@ class Lake:
             batches = [vars_of(batch) for batch in found]
             write_atomically(path, json.dumps({"date": day.isoformat(), "batches": batches}).encode() + b"\n")
             self._note_folders(day, found)
+            return found
         return [RawBatch(**entry) for entry in json.loads(path.read_bytes())["batches"]]
 
     def unassigned(self) -> list[RawBatch]:

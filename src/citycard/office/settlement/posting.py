@@ -19,11 +19,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from citycard.core.ledger import PLAIN, Flag, Result, Transfer
 from citycard.core.record import Kind
@@ -117,21 +116,37 @@ def _store_rows(run: SettlementRun, answer: Answer) -> None:
     )
     RevenueRow.objects.bulk_create(RevenueRow(run=run, **_columns(RevenueRow, r)) for r in answer.revenue)
     VolumeRow.objects.bulk_create(VolumeRow(run=run, **_columns(VolumeRow, r)) for r in answer.volumes or ())
-    Movement.objects.bulk_create(Movement(run=run, **_columns(Movement, r)) for r in answer.movements)
-    rows = answer.taps()
-    while chunk := list(islice(rows, TAPS_AT_ONCE)):
-        Tap.objects.bulk_create(Tap(run=run, **_columns(Tap, row)) for row in chunk)
+    _insert(Movement, run, answer.movements)
+    _insert(Tap, run, answer.taps())
+
+
+def _insert(model: type[models.Model], run: SettlementRun, rows: Iterable[Row]) -> None:
+    """Store rows that come by the hundred thousand: the ORM's object of each would cost most of the time.
+
+    Values are of the types the table declares; only dates and moments are the database's own affair.
+    """
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key and field.name != "run"]
+    moments = [field if isinstance(field, models.DateField) else None for field in fields]
+    names = ["run_id", *(str(field.column) for field in fields)]
+    marks = ", ".join(["%s"] * len(names))
+    statement = f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) VALUES ({marks})"
+    day = run._meta.pk.get_db_prep_save(run.pk, connection)
+
+    def values(row: Row) -> list[Any]:
+        found = [row[field.name] for field in fields]
+        return [day, *(kind.get_db_prep_save(value, connection) if kind else value
+                       for value, kind in zip(found, moments, strict=True))]  # fmt: skip
+
+    source = iter(rows)
+    with connection.cursor() as cursor:
+        while chunk := list(islice(source, TAPS_AT_ONCE)):
+            cursor.executemany(statement, [values(row) for row in chunk])
 
 
 def _columns(model: type[models.Model], row: Row) -> dict[str, Any]:
     """The row's values under the model's column names; columns the model does not keep are left out."""
-    names = _attributes(model)
+    names = {field.name: field.attname for field in model._meta.concrete_fields}
     return {names[name]: value for name, value in row.items() if name in names}
-
-
-@cache
-def _attributes(model: type[models.Model]) -> dict[str, str]:
-    return {field.name: field.attname for field in model._meta.concrete_fields}
 
 
 def _open_accounts(answer: Answer) -> None:
