@@ -94,7 +94,7 @@ class Shared:
         return rows(s.RATES, found)
 
     def weighed(self, engine: Engine) -> None:
-        """Give the engine places and weights of its fares; a place no part had before is asked for now."""
+        """Give the engine places and weights of its fares; new places are asked for and kept."""
         with self.lock:
             engine.give(s.PLACES, self.places)
             grounds = engine.fetch(money.GROUNDS, money.PLACE_KEY).to_pylist()
